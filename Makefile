@@ -1,0 +1,64 @@
+# Two commands matter: `make run` shows the product, `make test` proves it. `make help` lists the rest.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check
+LOCKS := requirements requirements-build requirements-dev
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help run test check format lock bench wheel image-check clean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+# A half-made environment (venv or ensurepip missing) must not pass for a whole one at the next start.
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python's venv is needed (Debian: apt install python3-venv)" >&2; exit 1; }
+
+.venv/run.stamp: requirements.txt | .venv/bin/python
+	@echo "Setting up .venv (once) …" >&2
+	@$(PIP) --require-hashes -r requirements.txt
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.txt pyproject.toml | .venv/bin/python
+	@echo "Setting up .venv for tests (once) …" >&2
+	@$(PIP) --require-hashes -r requirements-dev.txt
+	@$(PIP) --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+run: .venv/run.stamp ## start the demo: two shops, sample orders, an inbox to look at
+	@PYTHONPATH=src exec $(BIN)/python -m handraiser demo $(ARGS)
+
+test: .venv/dev.stamp ## everything the tests need, then all tests
+	@options=$$(./tests/system-packages) && PYTEST_ADDOPTS="$$options $$PYTEST_ADDOPTS" $(BIN)/python -m pytest $(ARGS)
+
+check: .venv/dev.stamp ## format, lint, types, floors
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: .venv/dev.stamp ## put the code into its form
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: .venv/dev.stamp ## resolve the requirements anew, with hashes and without addresses
+	@$(PIP) uv
+	@for name in $(LOCKS); do \
+	  $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+	    --python-version 3.11 $$name.in -o $$name.txt || exit 1; done
+	@! grep -nE 'file:|://' $(LOCKS:=.txt)
+
+bench: .venv/dev.stamp ## measure against the peers, in one run, and write docs/performance.md
+	@$(BIN)/python -m bench $(ARGS)
+
+wheel: .venv/dev.stamp ## build the wheel into dist/
+	@$(BIN)/hatchling build --target wheel
+
+image-check: .venv/dev.stamp ## lint the Dockerfile, build it and start the image (root, Debian)
+	@./tests/image-check
+
+clean: ## remove what was set up
+	@rm -rf .venv .state dist

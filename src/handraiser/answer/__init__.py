@@ -1,0 +1,10 @@
+"""Story 2: one press in, one consent, refusal or goodbye kept.
+
+Opening a link changes nothing. "Yes" grants only with positive evidence of a person; leaving needs a link and nothing
+else, and is kept in a journal while the database is gone.
+"""
+
+from handraiser.answer.asks import ASKS, Ask, Opened, Visit
+from handraiser.answer.presses import Action, Answer, Told
+
+__all__ = ["ASKS", "Action", "Answer", "Ask", "Opened", "Told", "Visit"]

@@ -1,0 +1,216 @@
+"""What a link opens: its shop, its message, the promise that was shown, and where its reader stands."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from handraiser.core import consent
+from handraiser.core.block import Promise
+from handraiser.core.consent import Standing, State
+from handraiser.core.links import Link, LinkKind, Links
+from handraiser.core.mailbox import masked
+from handraiser.core.person import Evidence
+from handraiser.core.placement import Decision, Placement
+from handraiser.core.shop import Shop
+from handraiser.errors import BadLink, NotFound, StoreUnavailable
+from handraiser.store import ledger, messages, shops, subjects
+from handraiser.store.database import Database
+from handraiser.store.ledger import StoredWording
+from handraiser.store.messages import StoredMessage
+from handraiser.store.sql import Reads
+from handraiser.store.subjects import Sealer, Subject
+
+log = logging.getLogger("handraiser.answer")
+
+ASKS = frozenset({LinkKind.OPT_IN, LinkKind.CONFIRM})
+_SHOP_MS = 2_000
+_WORDINGS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request for a link: the ``Host`` it named, what its sender shows of itself, and its network address."""
+
+    host: str
+    evidence: Evidence
+    remote: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A verified link and the shop it belongs to; the shop is None only where the store could not be asked."""
+
+    token: str
+    link: Link
+    shop: Shop | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One ask as its reader may answer it now: what was promised in the mail, to whom, and where the reader stands."""
+
+    opened: Opened
+    shop: Shop
+    message: StoredMessage
+    placement: Placement
+    subject: Subject
+    promise: Promise
+    promised_value_id: str
+    channels: tuple[str, ...]
+    recipients: tuple[str, ...]
+    language: str
+    address: str
+    standings: tuple[Standing, ...]
+    version: int
+    expired: bool
+    leave_token: str
+
+    @property
+    def purpose(self) -> str:
+        assert self.placement.purpose is not None
+        return self.placement.purpose
+
+    @property
+    def standing(self) -> Standing:
+        """Where the reader stands with what was asked."""
+        return consent.of_purpose(self.standings, self.purpose)
+
+    @property
+    def left_at(self) -> int | None:
+        """When the reader left after this email was sent (ms); None when it did not."""
+        left = consent.left_at(self.standings)
+        return left if left is not None and left >= self.message.sent_at else None
+
+
+class Asks:
+    """Reads links and what stands behind them; it never writes."""
+
+    def __init__(self, database: Database, links: Links, sealer: Sealer, clock: Callable[[], int]) -> None:
+        self._database, self._links, self._sealer, self._clock = database, links, sealer, clock
+        self._shops: dict[int, tuple[int, Shop]] = {}
+        self._wordings: dict[tuple[bytes, bytes], StoredWording] = {}
+
+    async def open(self, token: str, visit: Visit, kinds: frozenset[LinkKind]) -> Opened:
+        """The link of a token, verified before anything is looked up.
+
+        Raises :class:`NotFound` for what is no link of ours, another kind, an unknown shop or another shop's host. With
+        the store down a link that was opened before still opens; else the shop stays unknown for links that leave, and
+        :class:`StoreUnavailable` is raised for the others.
+        """
+        try:
+            link = self._links.read(token)
+        except BadLink:
+            raise NotFound("no such link") from None
+        if link.kind not in kinds:
+            raise NotFound("no such link")
+        try:
+            shop = await self.shop(link.shop_number)
+        except StoreUnavailable:
+            if link.kind is not LinkKind.WITHDRAW:
+                raise
+            return Opened(token, link, None)
+        if shop is None or not _same_host(shop.link_base, visit.host):
+            raise NotFound("no such link")
+        return Opened(token, link, shop)
+
+    async def ask(self, opened: Opened) -> Ask:
+        """The ask behind an opt-in or confirmation link; raises :class:`NotFound` when its message, ask or subject is
+        gone, and :class:`StoreUnavailable`."""
+        shop, link = opened.shop, opened.link
+        assert shop is not None
+        controller_id = shop.controller.id
+        async with self._database.reading() as session:
+            (message,) = await messages.get(session, [(controller_id, link.id)])
+            placement = _placement(message)
+            if message is None or placement is None or message.shop_id != shop.id:
+                raise NotFound("no such link")
+            (subject,) = await subjects.find(session, [(controller_id, message.subject_id)])
+            if subject is None or subject.erased_at is not None or subject.address is None:
+                raise NotFound("no such link")
+            version, standings = await standings_of(session, controller_id, subject.id)
+            wording = await self._wording(session, controller_id, placement.wording_id or b"")
+        content = json.loads(wording.content)
+        standing = consent.of_purpose(standings, placement.purpose or "")
+        now = self._clock()
+        waits = link.kind is LinkKind.CONFIRM and consent.waiting(standing, now)
+        return Ask(
+            opened=opened,
+            shop=shop,
+            message=message,
+            placement=placement,
+            subject=subject,
+            promise=Promise(**content["promise"]),
+            promised_value_id=f"{content['purpose']}@{content['purpose_version']}",
+            channels=tuple(content["channels"]),
+            recipients=tuple(content["recipients"]),
+            language=wording.language,
+            address=masked(self._sealer.open(controller_id, subject.address)),
+            standings=standings,
+            version=version,
+            expired=consent.expired(message.sent_at, now) and not waits,
+            leave_token=self._links.sign(Link(shop.number, subject.id, LinkKind.WITHDRAW)),
+        )
+
+    async def _wording(self, session: Reads, controller_id: bytes, wording_id: bytes) -> StoredWording:
+        key = (controller_id, wording_id)
+        found = self._wordings.get(key)
+        if found is None:
+            (found,) = await ledger.wordings(session, [key])
+            if found is None:
+                log.error("the wording of an ask is missing", extra={"facts": {"wording": wording_id.hex()}})
+                raise NotFound("no such link")
+            if len(self._wordings) >= _WORDINGS:
+                self._wordings.clear()
+            self._wordings[key] = found
+        return found
+
+    async def shop(self, number: int) -> Shop | None:
+        """The shop of a number, at most two seconds old; an older one while the store is down."""
+        now = self._clock()
+        at, known = self._shops.get(number, (None, None))
+        if at is not None and 0 <= now - at < _SHOP_MS:
+            return known
+        try:
+            found = await shops.by_number(self._database, number)
+        except StoreUnavailable:
+            if known is None:
+                raise
+            return known
+        if found is not None:
+            self._shops[number] = (now, found)
+        return found
+
+    async def seq_of(self, controller_id: bytes, standing: Standing) -> int | None:
+        """The ledger's number of the entry that a standing comes from."""
+        if not standing.event_id:
+            return None
+        entry = await ledger.by_event_id(self._database, controller_id, standing.event_id)
+        return entry.seq if entry else None
+
+
+async def standings_of(reads: Reads, controller_id: bytes, subject_id: bytes) -> tuple[int, tuple[Standing, ...]]:
+    """The version, read first so that nothing newer hides behind it, and the email standings of a subject."""
+    version = await ledger.version_of(reads, controller_id, subject_id)
+    found = await ledger.standing_of(reads, controller_id, subject_id)
+    return version, tuple(
+        Standing(one.purpose, State(one.state), one.since, one.message_at, one.event_id)
+        for one in found
+        if one.channel == "email"
+    )
+
+
+def _placement(message: StoredMessage | None) -> Placement | None:
+    """The message's ask, which says everything else that a link means."""
+    if message is None:
+        return None
+    placements = Decision.from_json(message.decision).placements
+    return next((one for one in placements if one.purpose and one.wording_id and one.legal_class == "ask"), None)
+
+
+def _same_host(base: str, host: str) -> bool:
+    scheme, _, wanted = base.partition("://")
+    port = {"https": ":443", "http": ":80"}.get(scheme, "")
+    return host.lower().removesuffix(port) == wanted.lower().removesuffix(port)

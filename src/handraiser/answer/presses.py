@@ -1,0 +1,255 @@
+"""One press in, one consent or refusal kept: the face that the customer's pages speak to."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from handraiser.answer.asks import Ask, Asks, Opened, Visit
+from handraiser.answer.leaving import TRIES, Leaving
+from handraiser.answer.visits import Visits, shown
+from handraiser.core import consent
+from handraiser.core.consent import Entry, Event, State
+from handraiser.core.links import LinkKind, Links
+from handraiser.core.market import Markets
+from handraiser.core.person import Judgement
+from handraiser.errors import NotFound, StoreError, StoreUnavailable
+from handraiser.store import ledger, messages
+from handraiser.store.database import Database
+from handraiser.store.journal import Journal
+from handraiser.store.ledger import Append, Appended, Change, Suppression
+from handraiser.store.outbox import event_of
+from handraiser.store.subjects import Sealer
+from handraiser.store.writer import Writer
+
+
+class Action(StrEnum):
+    """What a reader can answer on the page."""
+
+    YES = "yes"
+    NO = "no"
+    NOT_ME = "not_me"
+    UNDO = "undo"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of an answer. ``outcome`` is a state, ``already``, ``expired`` or ``test``; ``ask`` is None when
+    the answer was kept in the journal."""
+
+    outcome: str
+    ask: Ask | None
+    since: int
+    reason: str = ""
+
+
+class Answer:
+    """Takes the answers of all shops' customers.
+
+    ``observers`` are told (shop slug, outcome) of each answer, ``visit_observers`` (shop slug, verdict) of each visit.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        writer: Writer,
+        links: Links,
+        markets: Markets,
+        journal: Journal,
+        clock: Callable[[], int],
+        new_id: Callable[[int], bytes],
+        pepper: bytes = b"",
+        sealer: Sealer | None = None,
+    ) -> None:
+        """``pepper`` keys what stands for an order or a network (without it neither is kept); ``sealer`` opens the
+        addresses that Enrich sealed."""
+        self._database, self._writer, self._links, self._markets = database, writer, links, markets
+        self._clock, self._new_id = clock, new_id
+        self._asks = Asks(database, links, sealer or Sealer(), clock)
+        self._visits = Visits(writer, pepper, clock)
+        self._leaving = Leaving(
+            database=database, writer=writer, asks=self._asks, journal=journal, clock=clock, new_id=new_id
+        )
+        self.observers: list[Callable[[str, str], None]] = []
+        self.visit_observers = self._visits.observers
+
+    async def close(self) -> None:
+        """Wait for the click log."""
+        await self._visits.close()
+
+    async def open(self, token: str, visit: Visit, kinds: frozenset[LinkKind]) -> Opened:
+        """The link of a token; see :meth:`handraiser.answer.asks.Asks.open`."""
+        return await self._asks.open(token, visit, kinds)
+
+    async def look(self, opened: Opened, visit: Visit) -> Ask:
+        """The ask behind an opt-in or confirmation link; the visit is logged and changes nothing else.
+
+        Raises :class:`NotFound` when its message, ask or subject is gone, and :class:`StoreUnavailable`.
+        """
+        try:
+            ask = await self._asks.ask(opened)
+        except NotFound:
+            self._visits.judge(opened, visit, None)
+            raise
+        self._visits.judge(opened, visit, ask.message)
+        return ask
+
+    def nonce(self, ask: Ask, notice_id: bytes) -> str:
+        """What the page's form must send back, within 60 minutes; bound to the message and the page as served."""
+        return self._links.nonce(ask.message.id + notice_id, self._clock())
+
+    def check_nonce(self, opened: Opened, nonce: str, notice_id: bytes) -> None:
+        """Raise :class:`BadNonce` unless the form is one that was served for this link within the last 60 minutes."""
+        self._links.check_nonce(nonce, opened.link.id + notice_id, self._clock())
+
+    async def press(self, opened: Opened, visit: Visit, action: Action, notice_id: bytes | None) -> Told:
+        """Take an answer and keep it; the same answer again is the same entry.
+
+        ``notice_id`` is the hash of the page it was given on. Raises :class:`NotFound` as :meth:`look` does, and
+        :class:`StoreUnavailable` when a "yes" was not kept. Any other answer is then journalled.
+        """
+        try:
+            told = await self._press(opened, visit, action, notice_id)
+        except StoreUnavailable:
+            if action is Action.YES:
+                raise
+            at = await self._leaving.keep(opened)
+            told = Told(State.WITHDRAWN if action is Action.UNDO else State.OBJECTED, None, at)
+        self._tell(opened, told.outcome)
+        return told
+
+    async def _press(self, opened: Opened, visit: Visit, action: Action, notice_id: bytes | None) -> Told:
+        judgement = None
+        for attempt in range(TRIES):
+            ask = await self._asks.ask(opened)
+            if judgement is None:
+                judgement = self._visits.judge(opened, visit, ask.message)
+            now = self._clock()
+            if ask.message.test:
+                return Told("test", ask, now)
+            if action is Action.YES and ask.expired and ask.standing.state is not State.GRANTED:
+                return Told("expired", ask, ask.message.sent_at)
+            answer = self._decide(ask, action, judgement, now)
+            if answer.event is None:
+                if action in (Action.NO, Action.NOT_ME) and ask.subject.lookup is not None:
+                    suppression = Suppression(ask.subject.lookup, now, action)
+                    await self._writer.write(ledger.suppress, (ask.shop.controller.id, suppression))
+                outcome = "already" if answer.state is State.GRANTED else answer.state
+                return Told(outcome, ask, ask.standing.since or now, answer.reason)
+            row = await self._append(ask, action, answer, judgement, visit, notice_id, now)
+            if attempt == TRIES - 1 and action is not Action.YES:
+                row = replace(row, version_seen=None)
+            result = await self._writer.write(ledger.append, row)
+            if isinstance(result, Appended):
+                return Told(answer.state, ask, result.entry.occurred_at, answer.reason)
+        raise StoreUnavailable("the customer's other answers did not settle")
+
+    def _decide(self, ask: Ask, action: Action, judgement: Judgement, now: int) -> consent.Answer:
+        attested, bot = judgement.attested, judgement.verdict == "bot"
+        match action:
+            case Action.YES if ask.opened.link.kind is LinkKind.CONFIRM:
+                return consent.after_confirm(ask.standings, ask.purpose, attested=attested, bot=bot, now=now)
+            case Action.YES:
+                market = self._markets.strictest(ask.message.market.split("+"))
+                return consent.after_yes(
+                    ask.standings,
+                    ask.purpose,
+                    attested=attested,
+                    bot=bot,
+                    sent_at=ask.message.sent_at,
+                    double_opt_in=market.confirm == "double_opt_in",
+                    now=now,
+                )
+            case Action.NO:
+                return consent.after_no(ask.standing)
+            case Action.NOT_ME:
+                return consent.after_not_me(ask.standing)
+            case Action.UNDO:
+                return consent.after_undo(ask.standing)
+
+    async def _append(
+        self,
+        ask: Ask,
+        action: Action,
+        answer: consent.Answer,
+        judgement: Judgement,
+        visit: Visit,
+        notice_id: bytes | None,
+        now: int,
+    ) -> Append:
+        """What one answer on the page writes."""
+        assert answer.event is not None
+        message, controller_id = ask.message, ask.shop.controller.id
+        evidence = ledger.Evidence(secrets.token_bytes(16), shown(visit))
+        entry = Entry(
+            event_id=self._new_id(now),
+            controller_id=controller_id,
+            subject_id=ask.subject.id,
+            purpose=ask.purpose,
+            event=answer.event,
+            occurred_at=now,
+            received_at=now,
+            recorded_at=now,
+            dedup_key=consent.dedup_key(message.id, "ask", action, ask.standing.event_id),
+            jurisdiction=message.market,
+            rule_version=message.rule_version,
+            touchpoint="email:confirmation" if ask.opened.link.kind is LinkKind.CONFIRM else message.touchpoint,
+            message_id=message.id,
+            link_kind=int(ask.opened.link.kind),
+            variant=ask.placement.variant,
+            wording_id=ask.placement.wording_id,
+            notice_id=notice_id,
+            method="button",
+            attestation=judgement.attestation,
+            verdict=judgement.verdict,
+            verdict_reasons=(*judgement.reasons, *([answer.reason] if answer.reason else ())),
+            source_order_ref=self._visits.keyed(b"order", controller_id, message.shop_id, message.order_id.encode())
+            if message.order_id
+            else None,
+            promised_value_id=ask.promised_value_id,
+            supersedes_seq=await self._asks.seq_of(controller_id, ask.standing),
+            evidence_commit=consent.evidence_commit(evidence.salt, evidence.content),
+        )
+        # A confirmation mail is the newer message: what it leads to must outlast a withdrawal made before it.
+        confirmed = ask.opened.link.kind is LinkKind.CONFIRM and answer.event is Event.GRANTED
+        message_at = ask.standing.since if confirmed else message.sent_at
+        events = [event_of(entry, self._new_id(now))]
+        if answer.event is Event.PENDING:
+            mail = {"message_id": str(uuid.UUID(bytes=message.id)), "purpose": ask.purpose, "reason": answer.reason}
+            events.append(
+                replace(event_of(entry, self._new_id(now)), event="confirmation.mail", payload=mail, carrier="mail")
+            )
+        suppress = None
+        if action in (Action.NO, Action.NOT_ME) and ask.subject.lookup is not None:
+            suppress = Suppression(ask.subject.lookup, now, action)
+        change = Change(entry, answer.state, message_at, evidence)
+        return Append((change,), tuple(events), suppress, version_seen=ask.version)
+
+    async def leave(self, opened: Opened, *, one_click: bool) -> int:
+        """Withdraw everything; see :meth:`handraiser.answer.leaving.Leaving.leave`."""
+        at = await self._leaving.leave(opened, one_click=one_click)
+        self._tell(opened, State.WITHDRAWN)
+        return at
+
+    async def apply_journal(self) -> int:
+        """Write journalled withdrawals into the ledger; see :meth:`handraiser.answer.leaving.Leaving.apply_journal`."""
+        return await self._leaving.apply_journal()
+
+    async def locale_of(self, opened: Opened) -> str | None:
+        """The language of the newest email to the subject of a withdraw link; None when that cannot be known now."""
+        if opened.shop is None:
+            return None
+        try:
+            found = await messages.by_subject(self._database, opened.shop.controller.id, opened.link.id, limit=1)
+        except StoreError:
+            return None
+        return found[0].locale if found else None
+
+    def _tell(self, opened: Opened, outcome: str) -> None:
+        if opened.shop is not None:
+            for observer in self.observers:
+                observer(opened.shop.slug, str(outcome))

@@ -1,0 +1,335 @@
+"""Builds the service from its settings, opens its doors, and drains them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib import resources
+from typing import Any
+
+from aiohttp import web
+
+from handraiser.answer import Answer
+from handraiser.core import market
+from handraiser.core.catalogue import Shelf
+from handraiser.core.composed import Composed
+from handraiser.core.links import Links, SigningKey
+from handraiser.core.mjml.fill import Engine
+from handraiser.doors.api import Emails, Messages
+from handraiser.doors.batch import Batch
+from handraiser.doors.consents import Consents
+from handraiser.doors.control import Control
+from handraiser.doors.keys import Keys
+from handraiser.doors.openapi import Operation, Reference
+from handraiser.doors.pages import Pages
+from handraiser.doors.web import Front, Health, static_routes
+from handraiser.enrich import Enrich
+from handraiser.errors import Fault, HandraiserError, SettingsRefused, StoreUnavailable
+from handraiser.govern import Govern
+from handraiser.isolate import Isolate
+from handraiser.jobs import Jobs
+from handraiser.publish import Publish
+from handraiser.report import Report
+from handraiser.settings import Settings
+from handraiser.store.database import Database
+from handraiser.store.journal import Journal
+from handraiser.store.keeper import Keeper
+from handraiser.store.subjects import Sealer
+from handraiser.store.writer import Reader, Writer
+from handraiser.telemetry import Metrics
+from handraiser.template_files import read_words, words_of
+from handraiser.template_files import read_words, words_of
+
+log = logging.getLogger("handraiser.app")
+
+POLL_SECONDS = 1.0
+JOBS_SECONDS = 60.0
+KEEPALIVE_SECONDS = 75.0
+_SECRETS = ("signing_keys", "pepper", "data_keys")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything that runs behind the doors, built once."""
+
+    settings: Settings
+    database: Database
+    writer: Writer
+    links: Links
+    enrich: Enrich
+    answer: Answer
+    publish: Publish
+    report: Report
+    govern: Govern
+    jobs: Jobs
+    metrics: Metrics
+    keys: Keys
+    health: Health
+    words: Callable[[str], Mapping[str, str]]
+
+    async def command(self, name: str, arguments: dict[str, Any]) -> Any:
+        """One command of the CLI, answered in JSON's types."""
+        if name == "why":
+            return await self.report.why(**arguments)
+        answer = await self.govern.command(name, arguments)
+        if name == "shops.add":
+            shop = await self.govern.shop(answer["slug"])
+            await self.publish.put_starter(shop.controller.id)
+            await self.publish.refresh()
+        return answer
+
+
+def complete(settings: Settings) -> Settings:
+    """The settings with the secrets that were not given.
+
+    An installation on SQLite lives in its state folder, so generated secrets can live there too. Replicas on
+    PostgreSQL must share theirs: without them :class:`SettingsRefused` is raised.
+    """
+    missing = [name for name in _SECRETS if not getattr(settings, name)]
+    if not missing:
+        return settings
+    if not settings.database.startswith("sqlite"):
+        needed = [name for name in missing if name != "data_keys"]
+        if needed:
+            raise SettingsRefused(
+                [Fault(name, "missing", "replicas share this secret: set it, or its _FILE") for name in needed]
+            )
+        return settings
+    keeper = Keeper.open(settings.state_dir)
+    return settings.model_copy(update={name: keeper.secret(name) for name in missing})
+
+
+@asynccontextmanager
+async def open_service(settings: Settings) -> AsyncIterator[Service]:
+    """The running service without its HTTP door: database open, catalogue loaded, periodic work started.
+
+    Raises :class:`SettingsRefused`, and :class:`StoreError` when the database cannot be opened.
+    """
+    settings = complete(settings)
+    async with AsyncExitStack() as stack:
+        database = await Database.open(
+            settings.database, pooler=settings.database_pooler, seconds=settings.store_seconds
+        )
+        stack.push_async_callback(database.close)
+        isolate = Isolate(seconds=settings.compile_seconds, memory_bytes=settings.compile_bytes)
+        stack.callback(isolate.close)
+        reader = Reader(database, queue_limit=settings.queue_limit)
+        writer = Writer(database, queue_limit=settings.queue_limit)
+        stack.push_async_callback(reader.close)
+        stack.push_async_callback(writer.close)
+        service = _build(settings, database, isolate, reader, writer)
+        stack.push_async_callback(service.answer.close)
+        stack.push_async_callback(service.answer.close)
+        await service.publish.refresh()
+        for fault in service.publish.faults:
+            log.error("left out of the catalogue", extra={"facts": {"fault": fault}})
+        await _quietly(service.answer.apply_journal)
+        for work, seconds in ((service.publish.refresh, POLL_SECONDS), (service.jobs.run_due, JOBS_SECONDS)):
+            task = asyncio.create_task(_every(seconds, work))
+            stack.push_async_callback(_stop, task)
+        if settings.database.startswith("sqlite"):
+            control = Control(settings.state_dir, service.command)
+            await control.open()
+            stack.push_async_callback(control.close)
+        yield service
+
+
+def _build(settings: Settings, database: Database, isolate: Isolate, reader: Reader, writer: Writer) -> Service:
+    """Every story with what it needs; nothing here waits."""
+    all_words = read_words(settings.templates)
+    words = partial(words_of, all_words)
+    markets = market.load(resources.files("handraiser.core").joinpath("markets.toml").read_text(encoding="utf-8"))
+    links = Links([SigningKey(*key) for key in settings.keys("signing_keys")])
+    pepper = settings.keys("pepper")[-1][:2]
+    metrics = Metrics()
+    shelf, engine = Shelf(), Engine()
+    publish = Publish(
+        database=database,
+        writer=writer,
+        shelf=shelf,
+        engine=engine,
+        isolate=isolate,
+        root=settings.templates,
+        words=all_words,
+        clock=clock,
+        new_id=new_id,
+    )
+    sealer = Sealer([key[:2] for key in settings.keys("data_keys")])
+    answer = Answer(
+        database=database,
+        writer=writer,
+        links=links,
+        markets=markets,
+        journal=Journal(settings.state_dir / "withdrawals.journal"),
+        clock=clock,
+        new_id=new_id,
+        pepper=pepper[1],
+        sealer=sealer,
+    )
+    enrich = Enrich(
+        reader=reader,
+        writer=writer,
+        shelf=shelf,
+        engine=engine,
+        links=links,
+        markets=markets,
+        words=words,
+        pepper=pepper,
+        sealer=sealer,
+        clock=clock,
+        new_id=new_id,
+        new_subject_id=partial(os.urandom, 16),
+        page_by_key=publish.page_by_key,
+        block_by_key=publish.block_by_key,
+        before_asking=answer.apply_journal,
+    )
+    govern = Govern(database, writer, clock, new_id, settings.origin)
+    _count(metrics, enrich, answer, writer)
+    return Service(
+        settings=settings,
+        database=database,
+        writer=writer,
+        links=links,
+        enrich=enrich,
+        answer=answer,
+        publish=publish,
+        report=Report(database, pepper[1]),
+        govern=govern,
+        jobs=Jobs(database=database, settings=settings, clock=clock, holder=os.urandom(8).hex()),
+        metrics=metrics,
+        keys=Keys(govern.find_key, clock),
+        health=Health(metrics, partial(_answers, database)),
+        words=words,
+    )
+
+
+def _count(metrics: Metrics, enrich: Enrich, answer: Answer, writer: Writer) -> None:
+    """Let the stories tell the metrics what happened; a shop is a label, a customer never."""
+
+    def composed(one: Composed) -> None:
+        slug = one.shop.slug
+        outcome = "replayed" if one.replayed else one.skipped_reason or ("composed" if one.message_id else "dry_run")
+        metrics.emails.labels(slug, one.email["type"], outcome).inc()
+        for skip in one.decision.skipped:
+            metrics.skipped.labels(slug, skip.reason).inc()
+            if skip.reason == "fill_failed":
+                metrics.fill_failures.labels(slug, skip.block).inc()
+        for placement in one.decision.placements:
+            metrics.blocks.labels(slug, placement.legal_class).inc()
+
+    enrich.observers.append(composed)
+    answer.observers.append(lambda slug, outcome: metrics.presses.labels(slug, outcome).inc())
+    answer.visit_observers.append(lambda slug, verdict: metrics.clicks.labels(slug, verdict).inc())
+    metrics.queue.set_function(lambda: writer.depth)
+
+
+def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Application:
+    """All HTTP doors; ``more`` are routes of the demo's."""
+    settings = service.settings
+    v1 = (
+        Emails(service.enrich, service.keys, settings),
+        Batch(service.enrich, service.keys, settings),
+        Messages(service.report, service.keys, settings),
+        Consents(service.report, service.keys, settings),
+    )
+    operations: list[Operation] = [one for door in v1 for one in door.operations()]
+    reference = Reference(operations, settings.origin, settings.templates / "docs")
+    pages = Pages(answer=service.answer, templates=settings.templates, words=service.words, settings=settings)
+    application = web.Application(middlewares=[Front(service.metrics, settings.trusted_proxies).middleware])
+    application.add_routes([one.route() for one in operations])
+    for routes in (
+        pages.routes(),
+        more,
+        reference.routes(),
+        static_routes(settings.templates),
+        service.health.routes(),
+    ):
+        application.add_routes(routes)
+    return application
+
+
+async def run(
+    service: Service, application: web.Application, on_ready: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT. On SIGTERM readiness goes down first, then what is at work is finished."""
+    settings = service.settings
+    stop: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, stop.put_nowait, one)
+    runner = web.AppRunner(application, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
+        except OSError as error:
+            raise HandraiserError(f"cannot listen on {settings.listen}: {error.strerror}") from None
+        log.info("serving", extra={"facts": {"listen": settings.listen, "database": service.database.dialect}})
+        if on_ready is not None:
+            await on_ready()
+        if await stop.get() is signal.SIGTERM:
+            service.health.draining = True
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.get(), settings.drain_seconds)
+        log.info("draining")
+    finally:
+        await runner.cleanup()
+        for one in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(one)
+
+
+async def serve(settings: Settings) -> None:
+    """``handraiser serve``."""
+    async with open_service(settings) as service:
+        await run(service, web_app(service))
+
+
+def clock() -> int:
+    """Now, in ms UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def new_id(at: int) -> bytes:
+    """A UUIDv7 (RFC 9562 §5.7) of the moment ``at`` (ms UTC)."""
+    random = int.from_bytes(os.urandom(10))
+    return (
+        (at & (2**48 - 1)) << 80 | 7 << 76 | (random >> 62 & 0xFFF) << 64 | 2 << 62 | random & (2**62 - 1)
+    ).to_bytes(16)
+
+
+async def _answers(database: Database) -> bool:
+    try:
+        await database.ping()
+    except StoreUnavailable:
+        return False
+    return True
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
+    """Do ``work`` again and again; a fault is logged, and the next time is tried all the same."""
+    while True:
+        await asyncio.sleep(seconds)
+        await _quietly(work)
+
+
+async def _quietly(work: Callable[[], Awaitable[Any]]) -> None:
+    try:
+        await work()
+    except StoreUnavailable:
+        log.warning("the database is away", extra={"facts": {"work": work.__qualname__}})
+    except Exception as error:
+        log.error("periodic work failed", exc_info=error, extra={"facts": {"work": work.__qualname__}})
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,306 @@
+"""Every command, thin: it reads the settings, opens the service (or asks the one that runs) and prints."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from handraiser import __version__
+from handraiser.errors import HandraiserError, SettingsRefused
+from handraiser.settings import Settings, load
+from handraiser.telemetry import log_to
+
+
+def main() -> None:
+    """Run the command line; errors of ours and of the system are one clear line each, exit code 1."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except SettingsRefused as error:
+        for fault in error.faults:
+            click.echo(f"settings: {fault.pointer or 'settings'}: {fault.detail}", err=True)
+        sys.exit(1)
+    except HandraiserError as error:
+        click.echo(f"handraiser: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python's own flush at exit would complain once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"handraiser: {where}{error.strerror or error}", err=True)
+        sys.exit(1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="handraiser")
+@click.option(
+    "--config", type=click.Path(path_type=Path, dir_okay=False), help="Settings file (default: handraiser.toml)."
+)
+@click.pass_context
+def cli(context: click.Context, config: Path | None) -> None:
+    """Service messages and signed one-click opt-in links in transactional emails."""
+    context.obj = config
+
+
+def _settings(context: click.Context, **given: Any) -> Settings:
+    return load(os.environ, context.find_root().obj, **given)
+
+
+def _print(value: Any, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(value, ensure_ascii=False, default=str))
+    elif isinstance(value, dict):
+        _print_object(value)
+    elif isinstance(value, list):
+        _print_table(value)
+    else:
+        click.echo(value)
+
+
+def _print_object(value: dict[str, Any]) -> None:
+    width = max((len(name) for name in value), default=0)
+    for name, one in value.items():
+        if isinstance(one, list | tuple) and one and isinstance(one[0], dict):
+            click.echo(f"{name}:")
+            for item in one:
+                click.echo("  - " + _pairs(item))
+        else:
+            click.echo(f"{name.ljust(width)}  {_text(name, one)}")
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        click.echo("nothing")
+        return
+    names = list(rows[0])
+    table = [names, *[[_text(name, row[name]) for name in names] for row in rows]]
+    widths = [max(len(line[n]) for line in table) for n in range(len(names))]
+    for line in table:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _pairs(value: dict[str, Any]) -> str:
+    return "  ".join(f"{key}: {_text(key, one)}" for key, one in value.items() if one not in ("", None, [], ()))
+
+
+def _text(name: str, value: Any) -> str:
+    """A value for people: times (ms UTC) as such, lists and tables on one line."""
+    if value in ("", None, [], (), {}):
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return _pairs(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(name, one) for one in value)
+    if isinstance(value, int) and (name == "at" or name.endswith("_at")):
+        return datetime.fromtimestamp(value / 1000, UTC).isoformat(" ", "seconds").removesuffix("+00:00") + " UTC"
+    return str(value)
+
+
+def _run(awaitable: Awaitable[Any]) -> Any:
+    async def story() -> Any:
+        return await awaitable
+
+    return asyncio.run(story())
+
+
+def _command(context: click.Context, command: str, /, **arguments: Any) -> Any:
+    """Run a command on the database, or, when a running service holds it, through that service."""
+    from handraiser.commands import run_command
+
+    return _run(run_command(_settings(context), command, arguments))
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for machines.")
+
+
+@cli.command()
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes (PostgreSQL only).")
+@click.pass_context
+def serve(context: click.Context, workers: int) -> None:
+    """Serve until SIGTERM, then drain.
+
+    Readiness goes down first, then what is at work is finished.
+    """
+    from handraiser.app import serve as serve_app
+
+    settings = _settings(context)
+    if workers > 1:
+        if settings.database.startswith("sqlite"):
+            raise click.ClickException(
+                "SQLite carries one process; set HANDRAISER_DATABASE_URL=postgresql://… for more workers."
+            )
+        raise click.ClickException(
+            "One command runs one worker: start one for each core, on ports of their own behind a load balancer."
+        )
+    log_to(settings.log_level)
+    _run(serve_app(settings))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON line when ready.")
+@click.option("--listen", help="host:port, default 127.0.0.1:8025.")
+@click.option("--state-dir", type=click.Path(path_type=Path, file_okay=False), help="What the demo keeps.")
+@click.pass_context
+def demo(context: click.Context, as_json: bool, listen: str | None, state_dir: Path | None) -> None:
+    """Start two demo shops and an inbox to look at."""
+    from handraiser.demo import run_demo
+
+    settings = _settings(context, listen=listen, state_dir=state_dir)
+    log_to(settings.log_level)
+    _run(run_demo(settings, as_json=as_json))
+
+
+@cli.command()
+@click.argument("payload", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Folder to write to."
+)
+@click.option(
+    "--shop", default="fjell-fjord", show_default=True, help="Folder below templates/shops whose brand to use."
+)
+@click.pass_context
+def render(context: click.Context, payload: Path, out: Path, shop: str) -> None:
+    """Render an order payload to HTML and text.
+
+    Needs no server and no database, and keeps nothing.
+    """
+    from handraiser.commands import render_file
+
+    for line in _run(render_file(_settings(context), payload, out, shop)):
+        click.echo(line)
+
+
+@cli.command()
+@click.pass_context
+def check(context: click.Context) -> None:
+    """Find all faults at once.
+
+    In settings, templates, blocks, markets and the database's schema; nothing is changed.
+    """
+    from handraiser.commands import check as check_all
+
+    faults = _run(check_all(_settings(context)))
+    for fault in faults:
+        click.echo(fault, err=True)
+    if faults:
+        raise click.ClickException(f"{len(faults)} fault{'s' if len(faults) > 1 else ''}")
+    click.echo("all good")
+
+
+@cli.command()
+@click.pass_context
+def migrate(context: click.Context) -> None:
+    """Bring the database's schema up to date."""
+    from handraiser.commands import migrate as migrate_database
+
+    applied = _run(migrate_database(_settings(context)))
+    click.echo(f"applied: {', '.join(str(number) for number in applied)}" if applied else "already up to date")
+
+
+@cli.command()
+@click.argument("message_id")
+@as_json
+@click.pass_context
+def why(context: click.Context, message_id: str, as_json: bool) -> None:
+    """Tell why an email looks as it does.
+
+    Each slot's decision with its reason and remedy, and what was pressed.
+    """
+    _print(_command(context, "why", message_id=message_id), as_json=as_json)
+
+
+@cli.group()
+def shops() -> None:
+    """Companies and their shops."""
+
+
+@shops.command("add")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@as_json
+@click.pass_context
+def shops_add(context: click.Context, file: Path, as_json: bool) -> None:
+    """Add (or change) a shop described in a TOML file, with its company."""
+    _print(_command(context, "shops.add", source=_source(file)), as_json=as_json)
+
+
+def _source(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{file} is not UTF-8 text") from None
+
+
+@shops.command("list")
+@as_json
+@click.pass_context
+def shops_list(context: click.Context, as_json: bool) -> None:
+    """List all shops."""
+    _print(_command(context, "shops.list"), as_json=as_json)
+
+
+@shops.command("show")
+@click.argument("slug")
+@as_json
+@click.pass_context
+def shops_show(context: click.Context, slug: str, as_json: bool) -> None:
+    """Show one shop's settings."""
+    _print(_command(context, "shops.show", slug=slug), as_json=as_json)
+
+
+@shops.command("mode")
+@click.argument("slug")
+@click.argument("mode", type=click.Choice(["off", "observe", "on"]))
+@click.pass_context
+def shops_mode(context: click.Context, slug: str, mode: str) -> None:
+    """Switch a shop: off, observe (decide and count, insert nothing) or on."""
+    _print(_command(context, "shops.mode", slug=slug, mode=mode), as_json=False)
+
+
+@cli.group()
+def keys() -> None:
+    """API keys."""
+
+
+@keys.command("add")
+@click.option("--shop", "slug", required=True, help="The shop's slug.")
+@click.option("--scope", "scopes", multiple=True, default=("emails",), show_default=True, help="May be repeated.")
+@click.option("--test", is_flag=True, help="A strict key that never counts and never creates a consent.")
+@click.option("--name", default="", help="What the key is for.")
+@as_json
+@click.pass_context
+def keys_add(context: click.Context, slug: str, scopes: tuple[str, ...], test: bool, name: str, as_json: bool) -> None:
+    """Make a key; it is shown once."""
+    made = _command(context, "keys.add", slug=slug, scopes=list(scopes), test=test, name=name)
+    _print(made if as_json else made["key"], as_json=as_json)
+
+
+@keys.command("list")
+@as_json
+@click.pass_context
+def keys_list(context: click.Context, as_json: bool) -> None:
+    """List keys, without their secrets."""
+    _print(_command(context, "keys.list"), as_json=as_json)
+
+
+@keys.command("revoke")
+@click.argument("key_id")
+@click.pass_context
+def keys_revoke(context: click.Context, key_id: str) -> None:
+    """Revoke a key; it stops working within five seconds."""
+    _print(_command(context, "keys.revoke", key_id=key_id), as_json=False)

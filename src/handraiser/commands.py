@@ -1,0 +1,132 @@
+"""What the command line does beside serving: on the database, or through the service that holds it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from handraiser.app import complete, open_service
+from handraiser.core.payload import parse
+from handraiser.doors import control
+from handraiser.enrich import Options
+from handraiser.errors import HandraiserError, Refused, SettingsRefused, StoreError
+from handraiser.settings import Settings
+from handraiser.store import schema
+from handraiser.store.database import Database
+
+_THROW_AWAY = {"database_url": "", "signing_keys": "", "pepper": "", "data_keys": ""}
+
+
+async def run_command(settings: Settings, name: str, arguments: dict[str, Any]) -> Any:
+    """One command, through the running service where there is one (SQLite serves one process), else directly."""
+    if settings.database.startswith("sqlite"):
+        try:
+            return await control.ask(settings.state_dir, name, arguments)
+        except control.NoService:
+            pass
+    async with open_service(settings) as service:
+        return await service.command(name, arguments)
+
+
+async def render_file(settings: Settings, payload: Path, out: Path, slug: str) -> list[str]:
+    """Render a payload file as ``<name>.html`` and ``<name>.txt`` in ``out``, as a first-time customer would get it.
+
+    Returns the lines to print: the files, what was placed, what was skipped and why, the warnings. Nothing is kept.
+    """
+    source = settings.templates / "shops" / slug / "shop.toml"
+    if not source.is_file():
+        known = ", ".join(sorted(path.parent.name for path in source.parents[1].glob("*/shop.toml")))
+        raise HandraiserError(f"there is no shop “{slug}” in the templates; known are: {known}")
+    body = parse(payload.read_bytes())
+    with tempfile.TemporaryDirectory(prefix="handraiser-") as folder:
+        async with open_service(settings.model_copy(update={**_THROW_AWAY, "state_dir": Path(folder)})) as service:
+            await service.command("shops.add", {"source": source.read_text(encoding="utf-8")})
+            shop = await service.govern.shop(slug)
+            composed = await service.enrich.email(shop, body, Options(dry_run=True))
+    out.mkdir(parents=True, exist_ok=True)
+    html, text = out / f"{payload.stem}.html", out / f"{payload.stem}.txt"
+    html.write_text(composed.filled.html, encoding="utf-8")
+    text.write_text(composed.filled.text, encoding="utf-8")
+    lines = [f"subject: {composed.filled.subject}", f"html: {html}", f"text: {text}"]
+    lines += [f"placed: {one.slot}: {one.block} ({one.variant})" for one in composed.decision.placements]
+    lines += [f"skipped: {one.slot}: {one.block}: {one.reason}: {one.remedy}" for one in composed.decision.skipped]
+    return lines + [f"warning: {one.pointer}: {one.detail}" for one in composed.warnings]
+
+
+async def check(settings: Settings) -> list[str]:
+    """Every fault in templates, blocks, purposes, shops, markets and schema, one line each; none changes anything."""
+    faults = [*_check_secrets(settings), *await _check_templates(settings), *await _check_schema(settings)]
+    return list(dict.fromkeys(faults))
+
+
+def _check_secrets(settings: Settings) -> list[str]:
+    """The secrets that replicas must share and were not given; an embedded database's are made when they are needed."""
+    if settings.database.startswith("sqlite"):
+        return []
+    try:
+        complete(settings)
+    except SettingsRefused as error:
+        return [f"settings: {fault.pointer}: {fault.detail}" for fault in error.faults]
+    return []
+
+
+async def _check_templates(settings: Settings) -> list[str]:
+    """Put every shop of the templates into a throw-away installation, and compile all it would show."""
+    faults: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="handraiser-") as folder:
+        throw_away = settings.model_copy(update={**_THROW_AWAY, "state_dir": Path(folder)})
+        async with open_service(throw_away) as service:
+            for path in sorted((settings.templates / "shops").glob("*/shop.toml")):
+                try:
+                    shop = await service.govern.add_shop(path.read_text(encoding="utf-8"))
+                    await service.publish.put_starter(shop.controller.id)
+                except Refused as error:
+                    faults += [
+                        f"{path.parent.name}/shop.toml: {fault.pointer}: {fault.detail}" for fault in error.faults
+                    ]
+                except HandraiserError as error:
+                    faults += str(error).splitlines()
+            await service.publish.refresh()
+            faults += [line for fault in service.publish.faults for line in fault.splitlines()]
+    return faults
+
+
+async def _check_schema(settings: Settings) -> list[str]:
+    """What is wrong with the database's schema; a service that runs on it has checked it at its start."""
+    if settings.database.startswith("sqlite"):
+        if not Path(settings.database.removeprefix("sqlite:///")).exists():
+            return []
+        try:
+            await control.ask(settings.state_dir, "shops.list", {})
+        except control.NoService:
+            pass
+        else:
+            return []
+    try:
+        database = await _opened(settings)
+    except StoreError as error:
+        return [f"database: {error}"]
+    try:
+        missing = await schema.pending(database)
+    except StoreError as error:
+        return [f"database: {error}"]
+    finally:
+        await database.close()
+    return [f"database: migration {name} is not applied; run handraiser migrate" for name in missing]
+
+
+async def migrate(settings: Settings) -> Sequence[str]:
+    """Apply what the schema lacks; the names applied."""
+    database = await _opened(settings)
+    try:
+        return await schema.migrate(database)
+    finally:
+        await database.close()
+
+
+async def _opened(settings: Settings) -> Database:
+    return await Database.open(
+        settings.database, migrate=False, pooler=settings.database_pooler, seconds=settings.store_seconds
+    )

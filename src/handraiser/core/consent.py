@@ -1,0 +1,252 @@
+"""Consent: the ledger's entry, the states entries add up to, and which answer leads to which state. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from handraiser.core.links import LINK_LIFE_MS
+
+CONFIRM_LIFE_MS = 7 * 86_400_000
+"""How long a pending consent waits for its confirmation."""
+
+SCHEMA_VERSION = 1
+
+
+class State(StrEnum):
+    """What a subject's entries for one purpose and channel add up to."""
+
+    NONE = "none"
+    ASKED = "asked"
+    PENDING = "pending"
+    GRANTED = "granted"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    OBJECTED = "objected"
+    LAPSED = "lapsed"
+    VOIDED = "voided"
+    ERASED = "erased"
+
+
+class Event(StrEnum):
+    """What an entry says happened."""
+
+    REQUESTED = "requested"
+    PENDING = "pending"
+    GRANTED = "granted"
+    RENEWED = "renewed"
+    WITHDRAWN = "withdrawn"
+    REFUSED = "refused"
+    OBJECTED = "objected"
+    VOIDED = "voided"
+    LAPSED = "lapsed"
+    ERASED = "erased"
+    IMPORTED = "imported"
+
+
+LEFT = frozenset({State.WITHDRAWN, State.OBJECTED})
+"""States of a subject who has left already."""
+
+STICKY = LEFT | {State.VOIDED}
+"""States that a link in an older message cannot turn into a grant."""
+
+ALL_PURPOSES = "*"
+"""Stands for every purpose: what a subject who was never asked objects to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One row of the append-only ledger. Times in ms UTC; hashes are SHA-256; "" and None stand for "none".
+
+    ``wording_id`` is the ask as shown in the mail, ``notice_id`` the page as served with its nonces blank,
+    ``dedup_key`` what makes the same answer the same entry, ``leaf_hash`` what makes tampering show.
+    """
+
+    event_id: bytes
+    controller_id: bytes
+    subject_id: bytes
+    purpose: str
+    event: str
+    occurred_at: int
+    received_at: int
+    recorded_at: int
+    dedup_key: bytes
+    topic: str = ""
+    channel: str = "email"
+    basis: str = "consent"
+    jurisdiction: str = ""
+    rule_version: str = ""
+    policy_snapshot_id: bytes | None = None
+    touchpoint: str = ""
+    message_id: bytes | None = None
+    link_kind: int | None = None
+    variant: str = ""
+    wording_id: bytes | None = None
+    notice_id: bytes | None = None
+    privacy_policy_version: str = ""
+    method: str = ""
+    attestation: str = "none"
+    verdict: str = ""
+    verdict_reasons: tuple[str, ...] = ()
+    actor: str = "subject"
+    actor_id: str = ""
+    source_order_ref: bytes | None = None
+    promised_value_id: str = ""
+    expires_at: int | None = None
+    supersedes_seq: int | None = None
+    evidence_commit: bytes | None = None
+    schema_version: int = SCHEMA_VERSION
+    leaf_hash: bytes = b""
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The state of one purpose, and when it came to be (ms); ``message_at`` is when the message that led to it was
+    sent, ``event_id`` the entry it comes from."""
+
+    purpose: str
+    state: State = State.NONE
+    since: int = 0
+    message_at: int | None = None
+    event_id: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a press leads to: the entry's event and the state after it, or ``already`` when nothing changes."""
+
+    event: Event | None
+    state: State
+    reason: str = ""
+
+    @property
+    def already(self) -> bool:
+        """Whether the press changes nothing."""
+        return self.event is None
+
+
+def of_purpose(standings: Iterable[Standing], purpose: str) -> Standing:
+    """A purpose's own standing; ``none`` where it has none."""
+    return next((one for one in standings if one.purpose == purpose), Standing(purpose))
+
+
+def left_at(standings: Iterable[Standing]) -> int | None:
+    """When the subject last left, whatever the purpose (ms); None when it never did."""
+    return max((one.since for one in standings if one.state in STICKY), default=None)
+
+
+def expired(sent_at: int, now: int) -> bool:
+    """Whether an opt-in link is too old to be pressed (30 days)."""
+    return now - sent_at > LINK_LIFE_MS
+
+
+def waiting(standing: Standing, now: int) -> bool:
+    """Whether a consent is pending and can still be confirmed (7 days)."""
+    return standing.state is State.PENDING and now - standing.since <= CONFIRM_LIFE_MS
+
+
+def after_yes(
+    standings: Sequence[Standing],
+    purpose: str,
+    *,
+    attested: bool,
+    bot: bool,
+    sent_at: int,
+    double_opt_in: bool,
+    now: int,
+) -> Answer:
+    """What "yes" leads to.
+
+    A person's attested press grants. Anything doubtful, a market that wants double opt-in, or a message no newer than
+    the last time the subject left leads to pending, which only the mailbox itself can turn into a grant.
+    """
+    own = of_purpose(standings, purpose)
+    if own.state is State.GRANTED:
+        return Answer(None, State.GRANTED, "already_granted")
+    left = left_at(standings)
+    if left is not None and sent_at <= left:
+        return _pending(own, now, "after_withdrawal")
+    if bot:
+        return _pending(own, now, "bot")
+    if not attested:
+        return _pending(own, now, "not_attested")
+    if double_opt_in:
+        return _pending(own, now, "double_opt_in")
+    return Answer(Event.GRANTED, State.GRANTED)
+
+
+def after_confirm(standings: Sequence[Standing], purpose: str, *, attested: bool, bot: bool, now: int) -> Answer:
+    """What "yes" in the confirmation mail leads to: a person's attested press grants what is waiting for it.
+
+    A press that could be a script's leaves it waiting. Where nothing waits (it lapsed, or the subject has left since)
+    it begins to wait anew.
+    """
+    own = of_purpose(standings, purpose)
+    if own.state is State.GRANTED:
+        return Answer(None, State.GRANTED, "already_granted")
+    if not waiting(own, now):
+        return _pending(own, now, "after_withdrawal" if own.state in STICKY else "not_waiting")
+    if bot or not attested:
+        return Answer(None, State.PENDING, "bot" if bot else "not_attested")
+    return Answer(Event.GRANTED, State.GRANTED)
+
+
+def _pending(own: Standing, now: int, reason: str) -> Answer:
+    return Answer(None if waiting(own, now) else Event.PENDING, State.PENDING, reason)
+
+
+def after_no(own: Standing) -> Answer:
+    """What leaving one purpose leads to: ``withdrawn`` where something was given or waits, else ``objected``."""
+    if own.state in LEFT:
+        return Answer(None, own.state, "already_left")
+    if own.state in (State.GRANTED, State.PENDING):
+        return Answer(Event.WITHDRAWN, State.WITHDRAWN)
+    return Answer(Event.OBJECTED, State.OBJECTED)
+
+
+def after_not_me(own: Standing) -> Answer:
+    """What "this is not me" leads to: whatever was said for this mailbox does not count."""
+    if own.state is State.VOIDED:
+        return Answer(None, State.VOIDED, "already_voided")
+    return Answer(Event.VOIDED, State.VOIDED)
+
+
+def after_undo(own: Standing) -> Answer:
+    """What taking a "yes" back leads to; where there is nothing to take back nothing changes."""
+    if own.state in (State.GRANTED, State.PENDING):
+        return Answer(Event.WITHDRAWN, State.WITHDRAWN)
+    return Answer(None, own.state, "nothing_to_undo")
+
+
+def after_leaving(standings: Sequence[Standing], at: int | None = None) -> tuple[tuple[str, Answer], ...]:
+    """What leaving altogether leads to, by purpose: everything given or waiting ends; who never gave anything objects.
+
+    Never refused. ``at`` (ms) is given for a withdrawal that is applied later than it was made: what a newer message
+    led to since then stays.
+    """
+    held = [one for one in standings if one.state in (State.GRANTED, State.PENDING)]
+    ended = [one for one in held if at is None or (one.since if one.message_at is None else one.message_at) <= at]
+    if ended:
+        return tuple((one.purpose, after_no(one)) for one in ended)
+    if held or any(one.state in LEFT for one in standings):
+        return ()
+    return ((ALL_PURPOSES, Answer(Event.OBJECTED, State.OBJECTED)),)
+
+
+def dedup_key(*parts: bytes | str) -> bytes:
+    """What makes the same answer the same entry: SHA-256 over the parts, each with its length before it."""
+    digest = hashlib.sha256()
+    for part in parts:
+        raw = part.encode() if isinstance(part, str) else part
+        digest.update(len(raw).to_bytes(4) + raw)
+    return digest.digest()
+
+
+def evidence_commit(salt: bytes, content: Mapping[str, object]) -> bytes:
+    """SHA-256(salt ‖ content as JSON with sorted names, no spaces, UTF-8): it proves evidence and reveals none."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(salt + text.encode()).digest()

@@ -1,0 +1,150 @@
+"""What each country allows, as data: the switches of one market, and the strictest of several.
+
+Sources and limits: ``docs/markets.md``. Nothing here is legal advice.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any
+
+from handraiser.errors import Fault, Refused
+
+MONTH_MS = 365 * 86_400_000 // 12
+"""A twelfth of 365 days: 24 of them are never more than 24 calendar months."""
+
+_CLASS = ("never", "consent", "soft_optin", "allowed")
+_ORDERS: Mapping[str, tuple[Any, ...]] = {
+    "ask_in_mail": ("never", "soft_optin_only", "allowed"),
+    "signed_off": (False, True),
+    "postal_address": (True, False),
+    "header_required": (True, False),
+    "confirm": ("double_opt_in", "attested_press"),
+    "confirm_mail": ("naked", "neutral"),
+    "advertising": _CLASS,
+    "feedback": _CLASS,
+}
+"""Strictest value first."""
+
+_COUNTRY = re.compile(r"[A-Z]{2}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """The switches of one country, or of the strictest of several.
+
+    ``code`` names the countries that counted, joined by "+". ``ask_in_mail`` says whether an ask may stand in a
+    transactional mail; ``signed_off`` False keeps it out all the same, until counsel has signed. ``ebr_months`` is how
+    long after a purchase the existing business relationship lasts, 0 where there is no such rule. ``postal_address``
+    and ``header_required`` say what a mail with an ask must carry. ``confirm`` and ``confirm_mail`` say what a press
+    leads to; ``advertising`` and ``feedback`` what content of that legal class needs.
+    """
+
+    code: str
+    rule_version: str
+    ask_in_mail: str
+    signed_off: bool
+    ebr_months: int
+    postal_address: bool
+    header_required: bool
+    confirm: str
+    confirm_mail: str
+    advertising: str
+    feedback: str
+
+    @property
+    def needs_line(self) -> bool:
+        """Whether an ask must carry the market's locked line with its one-press objection link."""
+        return self.ask_in_mail == "soft_optin_only"
+
+
+class Markets:
+    """The table of all markets."""
+
+    def __init__(self, unknown: Market, countries: Mapping[str, Market]) -> None:
+        self.unknown = unknown
+        self.countries = countries
+
+    def of(self, country: str) -> Market:
+        """The market of an ISO 3166-1 code; the strictest for a country that is not in the table."""
+        return self.countries.get(country) or replace(self.unknown, code=country)
+
+    def strictest(self, countries: Iterable[str], default: str = "") -> Market:
+        """The strictest switches of all countries named; without any, of ``default``; without that, unknown."""
+        named = sorted({country for country in countries if country}) or ([default] if default else [])
+        if not named:
+            return self.unknown
+        return reduce(stricter, (self.of(country) for country in named))
+
+
+def stricter(one: Market, other: Market) -> Market:
+    """Switch by switch the stricter of two markets of the same table."""
+    values: dict[str, Any] = {}
+    for name, order in _ORDERS.items():
+        values[name] = order[min(order.index(getattr(one, name)), order.index(getattr(other, name)))]
+    months = [market.ebr_months for market in (one, other) if market.ebr_months]
+    codes = sorted({*one.code.split("+"), *other.code.split("+")})
+    return Market(code="+".join(codes), rule_version=one.rule_version, ebr_months=min(months, default=0), **values)
+
+
+def load(text: str) -> Markets:
+    """Read the table; raises :class:`Refused` that names every fault."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Refused([Fault("", "not_toml", str(error))]) from None
+    faults: list[Fault] = []
+    version = table.get("rule_version")
+    if not isinstance(version, str) or not version:
+        faults.append(Fault("/rule_version", "missing", "a text that changes with every change of the table"))
+    faults += [
+        Fault(f"/{name}", "unknown_field", "known are rule_version, unknown and rules")
+        for name in table.keys() - {"rule_version", "unknown", "rules"}
+    ]
+    unknown = _market("unknown", "/unknown", str(version), table.get("unknown"), faults)
+    countries: dict[str, Market] = {}
+    rules = table.get("rules", {})
+    for rule, switches in rules.items() if isinstance(rules, dict) else ():
+        place = f"/rules/{rule}"
+        named = switches.pop("countries", None) if isinstance(switches, dict) else None
+        market = _market("", place, str(version), switches, faults)
+        for country in _countries(named, place, faults):
+            if country in countries:
+                faults.append(Fault(f"{place}/countries", "twice", f"{country} stands in two rules"))
+            if market is not None:
+                countries[country] = replace(market, code=country)
+    if faults or unknown is None:
+        raise Refused(faults)
+    return Markets(unknown, countries)
+
+
+def _countries(named: Any, place: str, faults: list[Fault]) -> list[str]:
+    good = [one for one in named if isinstance(one, str) and _COUNTRY.fullmatch(one)] if isinstance(named, list) else []
+    if not good or len(good) < len(named):
+        faults.append(Fault(f"{place}/countries", "bad_value", 'a list of ISO 3166-1 codes such as ["NL"]'))
+    return good
+
+
+def _market(code: str, place: str, version: str, switches: Any, faults: list[Fault]) -> Market | None:
+    if not isinstance(switches, dict):
+        faults.append(Fault(place, "missing", "a table of switches"))
+        return None
+    known = {*_ORDERS, "ebr_months"}
+    mine = [Fault(f"{place}/{name}", "unknown_field", "there is no such switch") for name in switches.keys() - known]
+    for name, order in _ORDERS.items():
+        given = switches.get(name)
+        if not any(type(given) is type(value) and given == value for value in order):  # 1 is no true
+            mine.append(Fault(f"{place}/{name}", "bad_value", f"one of {', '.join(map(_spelled, order))}"))
+    months = switches.get("ebr_months")
+    if type(months) is not int or not 0 <= months <= 120:
+        mine.append(Fault(f"{place}/ebr_months", "bad_value", "months from 0 to 120"))
+    faults += sorted(mine, key=lambda fault: fault.pointer)
+    return None if mine else Market(code=code, rule_version=version, **switches)
+
+
+def _spelled(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

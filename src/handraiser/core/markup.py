@@ -1,0 +1,140 @@
+"""schema.org markup for mail readers: Order and ParcelDelivery as JSON-LD, made by code, never by a template.
+
+Fields as Gmail documents them for emails about orders and parcels; where one that Gmail requires is unknown, nothing
+is said rather than something made up.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from handraiser.core.payload import line_names, line_total, order_value
+from handraiser.core.shop import Shop
+
+_STATUS = {
+    "order_confirmation": "OrderProcessing",
+    "payment_pending": "OrderPaymentDue",
+    "shipping_confirmation": "OrderInTransit",
+    "out_for_delivery": "OrderInTransit",
+    "ready_for_pickup": "OrderPickupAvailable",
+    "delivered": "OrderDelivered",
+    "order_cancelled": "OrderCancelled",
+    "return_received": "OrderReturned",
+    "subscription_renewal": "OrderProcessing",
+}
+_PARCEL_TYPES = frozenset({"shipping_confirmation", "out_for_delivery", "delivered", "delayed"})
+_OFFERS = 20
+_NAMES = 5
+_NAME_LIMIT = 150
+
+
+def json_ld(email: Mapping[str, Any], shop: Shop) -> str:
+    """A ``<script type="application/ld+json">`` element, or "" where there is nothing to say."""
+    markup = _parcels(email, shop) if email["type"] in _PARCEL_TYPES else []
+    if not markup and email["type"] in _STATUS:
+        markup = _order(email, shop)
+    if not markup:
+        return ""
+    text = json.dumps(markup[0] if len(markup) == 1 else markup, separators=(",", ":"))
+    # ASCII without "<" cannot end the element, whatever stands in a name.
+    return '<script type="application/ld+json">' + text.replace("<", "\\u003c") + "</script>"
+
+
+def _order(email: Mapping[str, Any], shop: Shop) -> list[dict[str, Any]]:
+    """The order, or nothing where its price or what was bought is unknown: Gmail requires both."""
+    order = email["order"]
+    total = order_value(email)
+    offers = [_offer(line, order["currency"]) for line in order.get("lines", ())[:_OFFERS]]
+    if total is None or not offers:
+        return []
+    markup = _named_order(order, shop) | {
+        "@context": "http://schema.org",
+        "orderStatus": f"http://schema.org/{_STATUS[email['type']]}",
+        "priceCurrency": order["currency"],
+        "price": _plain(total),
+        "acceptedOffer": offers,
+    }
+    if order.get("url"):
+        markup["url"] = order["url"]
+    if "placed_at" in order:
+        markup["orderDate"] = order["placed_at"].isoformat()
+    return [markup]
+
+
+def _named_order(order: Mapping[str, Any], shop: Shop) -> dict[str, Any]:
+    return {
+        "@type": "Order",
+        "merchant": {"@type": "Organization", "name": shop.name},
+        "orderNumber": order.get("number") or order["id"],
+    }
+
+
+def _offer(line: Mapping[str, Any], currency: str) -> dict[str, Any]:
+    quantity = line.get("quantity", Decimal(1))
+    offer: dict[str, Any] = {
+        "@type": "Offer",
+        "itemOffered": {"@type": "Product", "name": line["name"][:_NAME_LIMIT]},
+        "priceCurrency": currency,
+        "eligibleQuantity": {"@type": "QuantitativeValue", "value": _plain(quantity)},
+    }
+    if line.get("image_url"):
+        offer["itemOffered"]["image"] = line["image_url"]
+    price = line["unit_price"] if "unit_price" in line else line_total(line)
+    if price is not None:
+        offer["price"] = _plain(price)
+    return offer
+
+
+def _parcels(email: Mapping[str, Any], shop: Shop) -> list[dict[str, Any]]:
+    """One ParcelDelivery a parcel; Gmail wants an address and an arrival, without them the order is told instead."""
+    order = email["order"]
+    address = _address(order.get("shipping_address") or {})
+    names = line_names(email)
+    markup = []
+    for shipment in email.get("shipments", ()):
+        expected = shipment.get("estimated_delivery")
+        if expected is None or address is None:
+            continue
+        first, last = (expected["from"], expected["to"]) if isinstance(expected, dict) else (None, expected)
+        inside = [
+            line.get("name") or names.get(line.get("id")) or names.get(line.get("sku"))
+            for line in shipment.get("lines", ())
+        ] or [line["name"] for line in order.get("lines", ())]
+        for parcel in shipment.get("parcels", ()):
+            one: dict[str, Any] = {
+                "@context": "http://schema.org",
+                "@type": "ParcelDelivery",
+                "carrier": {"@type": "Organization", "name": parcel.get("carrier") or shop.name},
+                "deliveryAddress": address,
+                "expectedArrivalUntil": last.isoformat(),
+                "itemShipped": {"@type": "Product", "name": ", ".join(filter(None, inside[:_NAMES]))[:_NAME_LIMIT]},
+                "partOfOrder": _named_order(order, shop),
+            }
+            if first is not None:
+                one["expectedArrivalFrom"] = first.isoformat()
+            for name, key in (("trackingNumber", "tracking_number"), ("trackingUrl", "tracking_url")):
+                if parcel.get(key):
+                    one[name] = parcel[key]
+            markup.append(one)
+    return markup
+
+
+def _address(address: Mapping[str, Any]) -> dict[str, str] | None:
+    """A postal address with what is known of it; None without street, city or country."""
+    if not address.get("lines") or not address.get("city") or not address.get("country"):
+        return None
+    known = {
+        "streetAddress": ", ".join(address["lines"]),
+        "addressLocality": address["city"],
+        "addressRegion": address.get("region", ""),
+        "addressCountry": address["country"],
+        "postalCode": address.get("postcode", ""),
+    }
+    return {"@type": "PostalAddress", **{name: value for name, value in known.items() if value}}
+
+
+def _plain(number: Decimal) -> str:
+    return format(number, "f")

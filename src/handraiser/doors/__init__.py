@@ -1,0 +1,1 @@
+"""Doors translate between the outside world and the stories; they never decide."""

@@ -1,0 +1,324 @@
+"""The customer's pages: /o (opt in, confirm) and /u (unsubscribe). They work without JavaScript and set no cookie."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import jinja2
+from aiohttp import web
+from markupsafe import Markup
+
+from handraiser.answer import ASKS, Action, Answer, Ask, Opened, Visit
+from handraiser.core.consent import State
+from handraiser.core.links import LinkKind
+from handraiser.core.person import Evidence
+from handraiser.core.shop import Brand, Shop
+from handraiser.doors import page_texts as texts
+from handraiser.doors.page_texts import Page, Voice
+from handraiser.doors.web import Problem, read_body
+from handraiser.errors import BadNonce, NotFound, StoreUnavailable
+from handraiser.settings import Settings
+
+BODY_LIMIT = 4096
+FORM = "application/x-www-form-urlencoded"
+ONE_CLICK = b"List-Unsubscribe=One-Click"
+_LEAVES = frozenset({LinkKind.WITHDRAW})
+_LEAVE_SECONDS = 3.0
+_COLOUR = re.compile(r"#[0-9A-Fa-f]{3,8}")
+_FONT = re.compile(r"[A-Za-z0-9 ,'\"_-]{1,200}")
+_LANGUAGE = re.compile(r"([A-Za-z]{2,3})(?:-[A-Za-z0-9-]+)?\s*(?:;\s*q=([01](?:\.\d{0,3})?))?")
+
+# Stand where nonces will: the page is hashed with them blank, and served with them filled.
+_CSP, _NONCE, _NOTICE = "\ue001", "\ue002", "\ue003"
+
+
+class Pages:
+    """Serves and reads the pages; what an answer means is decided by :class:`~handraiser.answer.Answer`."""
+
+    def __init__(
+        self, *, answer: Answer, templates: Path, words: Callable[[str], Mapping[str, str]], settings: Settings
+    ) -> None:
+        """``templates`` is the root that holds ``pages/`` and ``static/``; ``words`` gives a language's catalogue."""
+        self._answer, self._words, self._settings = answer, words, settings
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(templates / "pages"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._template = environment.get_template("page.html")
+        # A new file is a new address, so browsers may keep the old one for good.
+        self._files = {
+            name: f"/static/{name}?v={hashlib.sha256((templates / 'static' / name).read_bytes()).hexdigest()[:12]}"
+            for name in ("pages.css", "pages.js")
+        }
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get(r"/o/{token:[\s\S]*}", self.show_ask),
+            web.post(r"/o/{token:[\s\S]*}", self.take_answer),
+            web.get(r"/u/{token:[\s\S]*}", self.show_leave),
+            web.post(r"/u/{token:[\s\S]*}", self.take_leave),
+        ]
+
+    # --- /o
+
+    async def show_ask(self, request: web.Request) -> web.Response:
+        """The promise and one button; nothing but the click log is written."""
+        visit = _visit(request)
+        try:
+            opened = await self._answer.open(request.match_info["token"], visit, ASKS)
+            ask = await self._answer.look(opened, visit)
+        except NotFound:
+            return self._unknown(request)
+        except StoreUnavailable:
+            return self._plain(request, None, texts.unavailable, 503)
+        return self._ask_page(request, ask)
+
+    async def take_answer(self, request: web.Request) -> web.Response:
+        """Yes, no, not me or undo, from the body of our own form alone."""
+        visit = _visit(request)
+        try:
+            opened = await self._answer.open(request.match_info["token"], visit, ASKS)
+        except NotFound:
+            return self._unknown(request)
+        except StoreUnavailable:
+            return self._plain(request, None, texts.unsaved, 503)
+        form = await self._form(request)
+        action = _action(form)
+        # Taking a yes back needs a link and nothing else.
+        if action is not Action.UNDO and not _from_our_page(request, opened.shop):
+            return self._plain(request, opened.shop, texts.elsewhere, 403)
+        visit = _visit(request, trusted_event=form.get("press") == "trusted")
+        notice_id = _notice(form)
+        try:
+            if action is not Action.UNDO:
+                self._answer.check_nonce(opened, form.get("nonce", ""), notice_id or b"")
+            if action is None:
+                raise BadNonce("the form names no answer")
+        except BadNonce:
+            return await self._ask_again(request, opened, visit)
+        return await self._answered(request, opened, visit, action, notice_id)
+
+    async def _answered(
+        self, request: web.Request, opened: Opened, visit: Visit, action: Action, notice_id: bytes | None
+    ) -> web.Response:
+        try:
+            told = await self._answer.press(opened, visit, action, notice_id)
+        except NotFound:
+            return self._unknown(request)
+        except StoreUnavailable:
+            failed = texts.unsaved if action is Action.YES else texts.unavailable
+            return self._plain(request, opened.shop, failed, 503)
+        if told.ask is None:
+            voice = self._voice(request, opened.shop)
+            return self._response(request, voice, opened.shop, texts.stopped(voice, action))
+        voice = self._voice(request, told.ask.shop, told.ask.message.locale)
+        page = texts.answered(voice, told, told.ask, action)
+        return self._response(request, voice, told.ask.shop, page, 410 if told.outcome == "expired" else 200, told.ask)
+
+    async def _ask_again(self, request: web.Request, opened: Opened, visit: Visit) -> web.Response:
+        try:
+            ask = await self._answer.look(opened, visit)
+        except NotFound:
+            return self._unknown(request)
+        except StoreUnavailable:
+            return self._plain(request, opened.shop, texts.unavailable, 503)
+        voice = self._voice(request, ask.shop, ask.message.locale)
+        return self._ask_page(request, ask, voice.say("This page was open for too long. Please press again."))
+
+    def _ask_page(self, request: web.Request, ask: Ask, notice: str = "") -> web.Response:
+        voice = self._voice(request, ask.shop, ask.message.locale)
+        if ask.standing.state is State.GRANTED:
+            return self._response(request, voice, ask.shop, texts.already(voice, ask), 200, ask)
+        if ask.expired:
+            return self._response(request, voice, ask.shop, texts.expired(voice, ask), 410, ask)
+        if ask.message.test:
+            notice = voice.say("This link is from a test email: nothing you press here is recorded.")
+        return self._response(request, voice, ask.shop, texts.asking(voice, ask, notice), 200, ask)
+
+    async def _form(self, request: web.Request) -> dict[str, str]:
+        """The fields of the body; raises :class:`Problem` for another type (415), size (413) or what is no form."""
+        if request.content_type != FORM:
+            raise Problem(415, f"Send the page's form as {FORM}.", headers=_headers(request, ""))
+        body = await read_body(request, BODY_LIMIT, self._settings.body_seconds)
+        try:
+            fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict")
+        except ValueError:
+            raise Problem(400, "The form cannot be read.") from None
+        if any(len(values) > 1 for values in fields.values()):
+            raise Problem(400, "The form names a field twice.")
+        return {name: values[0] for name, values in fields.items()}
+
+    # --- /u
+
+    async def show_leave(self, request: web.Request) -> web.Response:
+        """What the one button does; nothing is written."""
+        try:
+            opened = await self._answer.open(request.match_info["token"], _visit(request), _LEAVES)
+        except NotFound:
+            return self._unknown(request)
+        voice = self._voice(request, opened.shop, await self._answer.locale_of(opened))
+        return self._response(request, voice, opened.shop, texts.leaving(voice, opened.shop))
+
+    async def take_leave(self, request: web.Request) -> web.Response:
+        """Withdraw: by the page's button or by mail software (RFC 8058). Nothing but the link is asked for."""
+        try:
+            opened = await self._answer.open(request.match_info["token"], _visit(request), _LEAVES)
+        except NotFound:
+            return self._unknown(request)
+        try:
+            body = await read_body(request, BODY_LIMIT, min(_LEAVE_SECONDS, self._settings.body_seconds))
+        except Problem:
+            body = b""  # whatever was sent, the link is what counts
+        voice = self._voice(request, opened.shop)
+        try:
+            await self._answer.leave(opened, one_click=b"action=leave" not in body)
+        except StoreUnavailable:
+            return self._response(request, voice, opened.shop, texts.still_here(voice), 503)
+        voice = self._voice(request, opened.shop, await self._answer.locale_of(opened))
+        return self._response(request, voice, opened.shop, texts.left(voice, opened.shop))
+
+    # --- rendering
+
+    def _voice(self, request: web.Request, shop: Shop | None, locale: str | None = None) -> Voice:
+        """The email's language; where that is not known the browser's, as far as the shop writes it."""
+        offered = shop.locales if shop else ()
+        chosen = locale or _preferred(request, lambda tag: tag in offered if offered else bool(self._words(tag)))
+        chosen = chosen or (shop.default_locale if shop else "en")
+        return Voice(chosen, self._words(chosen), shop.time_zone if shop else "UTC")
+
+    def _unknown(self, request: web.Request) -> web.Response:
+        return self._plain(request, None, texts.unknown, 404)
+
+    def _plain(
+        self, request: web.Request, shop: Shop | None, page: Callable[[Voice], Page], status: int
+    ) -> web.Response:
+        voice = self._voice(request, shop)
+        return self._response(request, voice, shop, page(voice), status)
+
+    def _response(
+        self,
+        request: web.Request,
+        voice: Voice,
+        shop: Shop | None,
+        page: Page,
+        status: int = 200,
+        ask: Ask | None = None,
+    ) -> web.Response:
+        html = self._template.render(
+            page=page,
+            say=voice.say,
+            locale=voice.locale,
+            direction=voice.formats.direction,
+            shop=shop,
+            logo=_own_logo(shop),
+            style=_style(shop.brand) if shop and status != 404 else "",
+            csp=_CSP,
+            nonce=_NONCE if ask else "",
+            notice=_NOTICE if ask else "",
+            css=self._files["pages.css"],
+            script=self._files["pages.js"],
+            language=ask.language if ask else voice.locale,
+        )
+        # Only pages that tell something of their own need a style of their own; those that tell nothing stay the same.
+        csp_nonce = secrets.token_urlsafe(12) if _CSP in html else ""
+        if ask:
+            notice_id = hashlib.sha256(html.translate(_BLANK).encode()).digest()
+            html = html.replace(_NONCE, self._answer.nonce(ask, notice_id))
+            html = html.replace(_NOTICE, base64.urlsafe_b64encode(notice_id).decode().rstrip("="))
+        headers = _headers(request, csp_nonce)
+        if status == 503:
+            headers["Retry-After"] = "30"
+        headers["Content-Language"] = voice.locale
+        return web.Response(
+            status=status, text=html.replace(_CSP, csp_nonce), content_type="text/html", headers=headers
+        )
+
+
+_BLANK = {ord(mark): "" for mark in (_CSP, _NONCE, _NOTICE)}
+
+
+def _headers(request: web.Request, csp_nonce: str) -> dict[str, str]:
+    style = f"'self' 'nonce-{csp_nonce}'" if csp_nonce else "'self'"
+    headers = {
+        "Content-Security-Policy": f"default-src 'none'; script-src 'self'; style-src {style}; img-src 'self';"
+        " form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "Referrer-Policy": "strict-origin",
+        "Cache-Control": "no-store",
+        "X-Robots-Tag": "noindex, nofollow",
+    }
+    if request.scheme == "https":
+        headers["Strict-Transport-Security"] = "max-age=31536000"
+    return headers
+
+
+def _visit(request: web.Request, *, trusted_event: bool = False) -> Visit:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    evidence = Evidence(request.method, headers, https=request.scheme == "https", trusted_event=trusted_event)
+    return Visit(request.headers.get("Host", ""), evidence, request.remote or "")
+
+
+def _action(form: Mapping[str, str]) -> Action | None:
+    try:
+        return Action(form.get("action", ""))
+    except ValueError:
+        return None
+
+
+def _notice(form: Mapping[str, str]) -> bytes | None:
+    """The hash of the page that the form stood on; what is none stays unproven and fails the nonce."""
+    try:
+        return base64.urlsafe_b64decode(form.get("notice", "") + "=") or None
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _from_our_page(request: web.Request, shop: Shop | None) -> bool:
+    """Whether the browser says that the form was sent from our own page; old browsers that say nothing are believed."""
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
+    if origin is not None and (shop is None or origin.lower() != _origin(shop.link_base)):
+        return False
+    return site in (None, "same-origin")
+
+
+def _origin(base: str) -> str:
+    parts = urlsplit(base.lower())
+    port = parts.port if parts.port != {"https": 443, "http": 80}.get(parts.scheme) else None
+    return f"{parts.scheme}://{parts.hostname}{f':{port}' if port else ''}"
+
+
+def _own_logo(shop: Shop | None) -> str:
+    """The shop's logo where it lies on our own origin: a page whose address is a capability loads nothing else."""
+    return shop.logo_url if shop and shop.logo_url.startswith(f"{shop.link_base}/") else ""
+
+
+def _style(brand: Brand) -> Markup:
+    """The brand's colours and font as CSS variables; what is no colour or font is left out."""
+    rules = [
+        f"--{name.replace('_', '-')}:{value}"
+        for name in ("primary", "on_primary", "accent", "background", "surface", "text", "muted", "border")
+        if _COLOUR.fullmatch(value := getattr(brand, name))
+    ]
+    if _FONT.fullmatch(brand.font):
+        rules.append(f"--font:{brand.font}")
+    return Markup(f":root{{{';'.join(rules)}}}")  # noqa: S704 - every value matched a pattern without < and &
+
+
+def _preferred(request: web.Request, offered: Callable[[str], bool]) -> str | None:
+    """The first language of ``Accept-Language`` that is offered; English where nothing is asked for."""
+    parts = request.headers.get("Accept-Language", "")[:200].split(",")
+    matches = [match for part in parts if (match := _LANGUAGE.fullmatch(part.strip()))]
+    wanted = [(-float(match[2] or 1), match[1].lower()) for match in matches]
+    for weight, tag in sorted(wanted, key=lambda one: one[0]):
+        if weight and (tag == "en" or offered(tag)):
+            return tag
+    return None

@@ -1,0 +1,440 @@
+"""Story 1: one order payload in, one enriched email out.
+
+Read, decide, write, record. On any doubt a block is dropped, never the email; with the store gone the email goes out
+without an ask.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from handraiser.core import mailbox, payload
+from handraiser.core.block import BlockVersion, nearest
+from handraiser.core.catalogue import LiveBlock, Shelf, ShopCatalogue
+from handraiser.core.composed import Composed
+from handraiser.core.consent import Entry, Event, State, dedup_key
+from handraiser.core.eligibility import REASONS, Asked, Situation, choose
+from handraiser.core.formats import formats_of
+from handraiser.core.links import Link, LinkKind, Links
+from handraiser.core.market import Market, Markets
+from handraiser.core.markup import json_ld
+from handraiser.core.message import readable
+from handraiser.core.mjml.fill import Block, Engine, Filled, Page
+from handraiser.core.placement import Decision, Placement, Skip
+from handraiser.core.shop import Shop
+from handraiser.core.view import view
+from handraiser.errors import (
+    Fault,
+    IdempotencyInFlight,
+    IdempotencyMismatch,
+    PayloadRefused,
+    StoreError,
+    StoreUnavailable,
+)
+from handraiser.store import ledger, messages, recording
+from handraiser.store.ledger import Append, Change
+from handraiser.store.messages import Ask, Known, LookUp, Replay, StoredMessage
+from handraiser.store.outbox import event_of
+from handraiser.store.recording import Kept, OrderFacts, Raced, Recording
+from handraiser.store.subjects import Sealer
+from handraiser.store.writer import Reader, Writer
+
+log = logging.getLogger("handraiser.enrich")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How one email is to be made; ``request_hash`` says which requests are the same (SHA-256, 32 bytes)."""
+
+    dry_run: bool = False
+    strict: bool = False
+    test: bool = False
+    idempotency_key: str | None = None
+    request_hash: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    """One request, read: everything that does not depend on what the store knows."""
+
+    shop: Shop
+    options: Options
+    email: dict[str, Any]
+    warnings: tuple[Fault, ...]
+    catalogue: ShopCatalogue
+    template: str
+    locale: str
+    market: Market
+    country: str
+    at: int
+    address: str
+    lookup: bytes
+    context: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def customer_id(self) -> str | None:
+        found: str | None = self.email["customer"].get("id")
+        return found
+
+
+class Enrich:
+    """Composes emails for all shops; ``observers`` are told of each finished one (the demo's inbox, the metrics)."""
+
+    def __init__(
+        self,
+        *,
+        reader: Reader,
+        writer: Writer,
+        shelf: Shelf,
+        engine: Engine,
+        links: Links,
+        markets: Markets,
+        words: Callable[[str], Mapping[str, str]],
+        pepper: tuple[int, bytes],
+        sealer: Sealer,
+        clock: Callable[[], int],
+        new_id: Callable[[int], bytes],
+        new_subject_id: Callable[[], bytes],
+        page_by_key: Callable[[bytes], Awaitable[Page | None]],
+        block_by_key: Callable[[bytes], Awaitable[Block | None]],
+        before_asking: Callable[[], Awaitable[object]],
+    ) -> None:
+        self._reader, self._writer = reader, writer
+        self._shelf, self._engine = shelf, engine
+        self._links, self._markets, self._words = links, markets, words
+        self._pepper, self._sealer = pepper, sealer
+        self._clock, self._new_id, self._new_subject_id = clock, new_id, new_subject_id
+        self._page_by_key, self._block_by_key = page_by_key, block_by_key
+        self._before_asking = before_asking
+        self.observers: list[Callable[[Composed], None]] = []
+
+    async def email(self, shop: Shop, body: object, options: Options) -> Composed:
+        """One payload as the finished email.
+
+        Raises :class:`PayloadRefused` when a receipt cannot be written from it (under ``strict``: for any warning),
+        :class:`IdempotencyMismatch`, and :class:`StoreUnavailable` only for shops with ``fail_open`` off.
+        """
+        composed = await self._composed(self._read(shop, body, options))
+        for observer in self.observers:
+            observer(composed)
+        return composed
+
+    def _read(self, shop: Shop, body: object, options: Options) -> _Letter:
+        reading = payload.read_email(body, shop=shop)
+        email, warnings = reading.email, list(reading.warnings)
+        catalogue = self._shelf.shops.get(shop.id)
+        locale = _locale(shop, email, warnings)
+        template = email.get("template") or email["type"]
+        if catalogue is None or (template, locale) not in catalogue.pages:
+            if catalogue is None or (email["type"], locale) not in catalogue.pages:
+                raise PayloadRefused([Fault("/type", "no_template", "this shop has no template for this type")])
+            warnings.append(Fault("/template", "no_template", "the shop has no such template; the type's own was used"))
+            template = email["type"]
+        for n, one in enumerate(email.get("attachments", ())):
+            if not readable(one):
+                warnings.append(Fault(f"/attachments/{n}/base64", "bad_value", "not valid base64; it was left out"))
+        if options.strict and warnings:
+            raise PayloadRefused(warnings)
+        countries = payload.countries(email)
+        address = payload.addressee(email)
+        return _Letter(
+            shop=shop,
+            options=options,
+            email=email,
+            warnings=tuple(warnings),
+            catalogue=catalogue,
+            template=template,
+            locale=locale,
+            market=self._markets.strictest(countries, shop.default_country),
+            country=next(iter(countries), shop.default_country),
+            at=self._clock(),
+            address=address,
+            lookup=mailbox.lookup(self._pepper[1], shop.controller.id, address),
+            context=view(email, shop, formats_of(locale, shop.time_zone), self._words(locale)),
+        )
+
+    async def _composed(self, letter: _Letter) -> Composed:
+        known = await self._known(letter)
+        for asking in (True, True, False):
+            if known is not None and known.replay is not None:
+                return await self._replayed(letter, known.replay)
+            composed = self._decided(letter, known, asking=asking)
+            if letter.options.dry_run:
+                return replace(composed, message_id=b"")
+            if known is None:
+                return replace(composed, message_id=b"", skipped_reason="store_unavailable")
+            try:
+                outcome = await self._writer.write(recording.record, self._recording(letter, composed, known))
+            except StoreUnavailable:
+                return self._without_store(letter)
+            if isinstance(outcome, Kept):
+                await self._keep_objections(letter, composed.message_id, outcome.subject_id, known)
+                return composed
+            if isinstance(outcome, Raced):
+                return await self._replayed(letter, Replay(outcome.message, outcome.request_hash))
+            known = await self._known(letter)
+        raise IdempotencyInFlight("the customer's other emails did not settle")
+
+    async def _keep_objections(self, letter: _Letter, message_id: bytes, subject_id: bytes, known: Known) -> None:
+        """What the shop knows as unsubscribed is an objection: kept once, so that no other mail asks either.
+
+        A yes that is newer than the moment the shop names stays.
+        """
+        for purpose, told in letter.email["customer"].get("marketing", {}).items():
+            at = payload.placed_at(told.get("at"), letter.shop.time_zone)
+            newer = at is not None and known.standing_since.get(purpose, 0) > at
+            left = known.standing.get(purpose) in ("objected", "withdrawn")
+            if told["state"] != "unsubscribed" or left or newer or letter.options.test:
+                continue
+            entry = Entry(
+                event_id=self._new_id(letter.at),
+                controller_id=letter.shop.controller.id,
+                subject_id=subject_id,
+                purpose=purpose,
+                event=Event.OBJECTED,
+                occurred_at=min(at or letter.at, letter.at),
+                received_at=letter.at,
+                recorded_at=letter.at,
+                dedup_key=dedup_key(subject_id, "marketing", purpose, str(at)),
+                jurisdiction=letter.market.code,
+                rule_version=letter.market.rule_version,
+                touchpoint="api",
+                message_id=message_id,
+                method="import",
+                actor="agent",
+                actor_id=letter.shop.slug,
+            )
+            change = Change(entry, State.OBJECTED)
+            try:
+                await self._writer.write(ledger.append, Append((change,), (event_of(entry, self._new_id(letter.at)),)))
+            except StoreError as error:  # the receipt goes out all the same; the shop's next mail says it again
+                log.warning("an objection was not kept", extra={"facts": {"error": type(error).__name__}})
+
+    def _without_store(self, letter: _Letter) -> Composed:
+        if not letter.shop.fail_open:
+            raise StoreUnavailable("the email could not be recorded")
+        return replace(self._decided(letter, None, asking=False), message_id=b"", skipped_reason="store_unavailable")
+
+    async def _known(self, letter: _Letter) -> Known | None:
+        """What the store knows of the reader; None while it is down and the shop lets its mail pass all the same."""
+        key = LookUp(
+            letter.shop.controller.id,
+            letter.shop.id,
+            letter.lookup,
+            letter.customer_id,
+            letter.options.idempotency_key,
+            letter.email["order"]["id"],
+        )
+        try:
+            await self._before_asking()
+            known: Known = await self._reader.read(messages.look_up, key)
+        except StoreUnavailable:
+            if not letter.shop.fail_open:
+                raise
+            return None
+        return known
+
+    def _decided(self, letter: _Letter, known: Known | None, *, asking: bool) -> Composed:
+        stands = partial(letter.catalogue.stands, letter.template, letter.locale)
+        choice = choose(self._situation(letter, known, asking=asking), letter.catalogue.blocks, stands)
+        message_id = self._new_id(letter.at)
+        subject_id = (known.subject_id if known else None) or self._new_subject_id()
+        placements, live = [], {}
+        for slot, block in choice.placed.items():
+            variant = block.first_variant().key
+            key = (letter.template, slot, block.block_id, block.version, variant, letter.locale)
+            found = letter.catalogue.compiled[key]
+            live[slot] = found.block
+            placements.append(_placement(slot, block, variant, found))
+        page = letter.catalogue.pages[letter.template, letter.locale]
+        decision = Decision(letter.template, page.key, tuple(placements), choice.skipped, choice.would_ask)
+        return self._filled(letter, page.page, live, decision, message_id, subject_id)
+
+    def _situation(self, letter: _Letter, known: Known | None, *, asking: bool) -> Situation:
+        email, shop = letter.email, letter.shop
+        customer = email["customer"]
+        facts = known or Known()
+        soft = email.get("soft_opt_in", {})
+        return Situation(
+            mode=shop.mode,
+            market=letter.market,
+            touchpoint=f"email:{email['type']}",
+            live_sale=email["type"] in payload.LIVE_SALE,
+            now=letter.at,
+            locale=letter.locale,
+            customer_kind=payload.customer_kind(email, facts.orders_seen, order_known=facts.order_known),
+            country=letter.country,
+            segments=frozenset(customer.get("segments", ())),
+            categories=payload.categories(email),
+            value=payload.order_value(email),
+            currency=email["order"]["currency"],
+            standing=facts.standing,
+            purchased_at=payload.placed_at(email["order"].get("placed_at"), shop.time_zone),
+            standing_since=facts.standing_since,
+            granted_advertising=any(
+                purpose.covers_transactional and facts.standing.get(purpose.id) == "granted"
+                for purpose in letter.catalogue.purposes.values()
+            ),
+            barred=facts.barred,
+            asks=[Asked(ask.at, ask.purpose, ask.block) for ask in facts.asks],
+            marketing={purpose: one["state"] for purpose, one in customer.get("marketing", {}).items()},
+            notice_at_collection=soft.get("notice_at_collection", False),
+            similar_goods=soft.get("similar_goods", False),
+            to_other="to" in email and email["to"].lower() != customer["email"].lower(),
+            postal_address=bool(shop.controller.address_lines),
+            store_ok=known is not None,
+            asking=asking,
+        )
+
+    def _filled(
+        self,
+        letter: _Letter,
+        page: Page,
+        live: Mapping[str, Block],
+        decision: Decision,
+        message_id: bytes,
+        subject_id: bytes,
+    ) -> Composed:
+        """Sign the links, fill the page and its blocks; a block that fails is dropped and told as skipped."""
+        shop = letter.shop
+        ask = next((one for one in decision.placements if one.legal_class == "ask"), None)
+        extra, url, leave = {}, "", ""
+        if ask is not None:
+            url = f"{shop.link_base}/o/{self._links.sign(Link(shop.number, message_id, LinkKind.OPT_IN))}"
+            leave = f"{shop.link_base}/u/{self._links.sign(Link(shop.number, subject_id, LinkKind.WITHDRAW))}"
+            extra = {"ask": self._ask_view(letter, ask, url, leave)}
+        blocks = {slot: (block, extra) for slot, block in live.items()}
+        filled = self._engine.fill(page, blocks, letter.context, head_extra=json_ld(letter.email, shop))
+        if letter.email.get("subject"):
+            filled = replace(filled, subject=letter.email["subject"])
+        if filled.failed:
+            decision = _without_failed(decision, filled.failed)
+            ask = next((one for one in decision.placements if one.legal_class == "ask"), None)
+        headers = {}
+        if ask is not None:
+            placements = tuple(replace(p, url=url) if p is ask else p for p in decision.placements)
+            decision = replace(decision, placements=placements)
+            headers = {"List-Unsubscribe": f"<{leave}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+        return Composed(
+            shop, message_id, subject_id, letter.at, letter.email, filled, headers, decision, letter.warnings
+        )
+
+    def _ask_view(self, letter: _Letter, ask: Placement, url: str, leave: str) -> dict[str, Any]:
+        purpose = letter.catalogue.purposes[ask.purpose or ""]
+        promise = purpose.promise(letter.locale, letter.shop.default_locale)
+        line = ""
+        if letter.market.needs_line:
+            text = (
+                "You get this because you bought from us. You can object to such messages at any time, free of charge."
+            )
+            line = self._words(letter.locale).get(text) or text
+        told = {
+            "what": promise.what,
+            "frequency": promise.frequency,
+            "benefit": promise.benefit,
+            "button": promise.button,
+        }
+        return {"url": url, "decline_url": leave, "promise": told, "market_line": line}
+
+    def _recording(self, letter: _Letter, composed: Composed, known: Known) -> Recording:
+        email, shop, decision = letter.email, letter.shop, composed.decision
+        order, counts = email["order"], not letter.options.test
+        kind = payload.customer_kind(email, known.orders_seen, order_known=known.order_known)
+        asks = tuple(
+            Ask(letter.at, one.purpose or "", one.block)
+            for one in decision.placements
+            if one.legal_class == "ask" and counts
+        )
+        message = StoredMessage(
+            id=composed.message_id,
+            controller_id=shop.controller.id,
+            shop_id=shop.id,
+            subject_id=composed.subject_id,
+            type=email["type"],
+            touchpoint=f"email:{email['type']}",
+            locale=letter.locale,
+            sent_at=letter.at,
+            country=letter.country,
+            market=letter.market.code,
+            rule_version=letter.market.rule_version,
+            customer_kind=kind,
+            order_id=order["id"],
+            external_id=letter.customer_id or "",
+            test=letter.options.test,
+            decision=decision.to_json(),
+        )
+        placed = payload.placed_at(order.get("placed_at"), shop.time_zone) or letter.at
+        value = payload.order_value(email)
+        minor = None if value is None else payload.minor_units(value, order["currency"])
+        facts = OrderFacts(order["id"], placed, minor, order["currency"], kind)
+        return Recording(
+            message=message,
+            lookup=letter.lookup,
+            pepper_id=self._pepper[0],
+            address=self._sealer.seal(shop.controller.id, letter.address),
+            version_seen=known.version if asks or known.subject_id is None else None,
+            external_id=letter.customer_id,
+            asks_added=asks,
+            order=facts if counts and email["type"] in payload.LIVE_SALE else None,
+            idempotency_key=letter.options.idempotency_key,
+            request_hash=letter.options.request_hash,
+        )
+
+    async def _replayed(self, letter: _Letter, replay: Replay) -> Composed:
+        """The email of the first request again, rendered with the decision that was kept."""
+        if replay.request_hash != letter.options.request_hash:
+            raise IdempotencyMismatch("the key was used with another request")
+        stored = replay.message
+        decision = Decision.from_json(stored.decision)
+        letter = replace(letter, at=stored.sent_at, locale=stored.locale, template=decision.template)
+        page = await self._page_by_key(decision.page) or letter.catalogue.pages[letter.template, letter.locale].page
+        live = {}
+        for placement in decision.placements:
+            block = await self._block_by_key(placement.program)
+            if block is not None:
+                live[placement.slot] = block
+        composed = self._filled(letter, page, live, decision, stored.id, stored.subject_id)
+        return replace(composed, replayed=True)
+
+
+def _placement(slot: str, block: BlockVersion, variant: str, found: LiveBlock) -> Placement:
+    return Placement(
+        slot=slot,
+        block=block.slug,
+        block_id=block.block_id,
+        version=block.version,
+        variant=variant,
+        legal_class=block.legal_class,
+        purpose=block.purpose,
+        wording_id=found.wording.id if found.wording else None,
+        program=found.key,
+    )
+
+
+def _without_failed(decision: Decision, failed: tuple[tuple[str, str], ...]) -> Decision:
+    slots = {slot for slot, _ in failed}
+    dropped = tuple(
+        Skip(one.slot, one.block, "fill_failed", f"{REASONS['fill_failed']} Mend the block or the data it reads.")
+        for one in decision.placements
+        if one.slot in slots
+    )
+    kept = tuple(one for one in decision.placements if one.slot not in slots)
+    return replace(decision, placements=kept, skipped=decision.skipped + dropped)
+
+
+def _locale(shop: Shop, email: Mapping[str, Any], warnings: list[Fault]) -> str:
+    """The shop's language nearest to the customer's; the shop's default where it has none."""
+    wanted = email["customer"].get("locale")
+    if not wanted:
+        return shop.default_locale
+    offered = dict.fromkeys(shop.locales)
+    found = nearest(offered, wanted, shop.default_locale)
+    if found.partition("-")[0] != wanted.partition("-")[0]:
+        warnings.append(
+            Fault("/customer/locale", "locale_not_offered", f"the shop does not write {wanted}; {found} was used")
+        )
+    return found

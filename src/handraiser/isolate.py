@@ -1,0 +1,113 @@
+"""Spawned, killable workers: what may stall, crash or eat memory runs there, never in the serving process."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import pickle
+import resource
+import signal
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any, TypeVar
+
+from handraiser.errors import TimeLimitExceeded, WorkerDied
+
+T = TypeVar("T")
+_START_SECONDS = 30.0
+
+
+class Isolate:
+    """One worker process, started at the first call and again after it was killed; calls take turns."""
+
+    def __init__(self, *, seconds: float = 10.0, memory_bytes: int = 1_000_000_000) -> None:
+        self._seconds = seconds
+        self._memory_bytes = memory_bytes
+        self._process: SpawnProcess | None = None
+        self._pipe: Connection | None = None
+        self._turn = asyncio.Lock()
+
+    async def call(self, function: Callable[..., T], *args: Any, seconds: float | None = None, **kwargs: Any) -> T:
+        """``function(*args, **kwargs)`` in the worker; arguments and result are pickled.
+
+        An exception raised there comes back as itself. Raises :class:`TimeLimitExceeded` after ``seconds`` and
+        :class:`WorkerDied` when the process ends without an answer (a crash, or the memory limit).
+        """
+        limit = seconds or self._seconds
+        async with self._turn:
+            try:
+                pipe = await self._started()
+                pipe.send((function, args, kwargs))
+                if not await asyncio.to_thread(pipe.poll, limit):
+                    raise TimeLimitExceeded(f"not done within {limit:g} seconds")
+                good, value = pipe.recv()
+            except (EOFError, OSError):
+                self._kill()
+                raise WorkerDied("the isolated process ended without an answer") from None
+            except BaseException:
+                # Also when the caller is cancelled: the next one must not get the answer to this call.
+                self._kill()
+                raise
+        if good:
+            result: T = value
+            return result
+        raise value
+
+    async def _started(self) -> Connection:
+        if self._process is not None and self._process.is_alive() and self._pipe is not None:
+            return self._pipe
+        self._kill()
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, self._memory_bytes), daemon=True)
+        try:
+            await asyncio.to_thread(self._process.start)
+        finally:
+            theirs.close()
+        if not await asyncio.to_thread(self._pipe.poll, _START_SECONDS):
+            raise TimeLimitExceeded("the isolated process did not start")
+        self._pipe.recv()
+        return self._pipe
+
+    def _kill(self) -> None:
+        process, pipe = self._process, self._pipe
+        self._process = self._pipe = None
+        if process is not None:
+            if process.pid is not None:
+                process.kill()
+                process.join()
+            process.close()
+        if pipe is not None:
+            pipe.close()
+
+    def close(self) -> None:
+        """End the worker; may be called again."""
+        self._kill()
+
+
+def _work(pipe: Connection, memory_bytes: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the serving process decides
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    pipe.send("ready")
+    while True:
+        try:
+            function, args, kwargs = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            pipe.send((True, function(*args, **kwargs)))
+        except MemoryError:
+            pipe.send((False, WorkerDied("the isolated process reached its memory limit")))
+        except BaseException as error:  # also the engine's panics, which are no Exception
+            pipe.send((False, error if _carries(error) else WorkerDied(type(error).__name__)))
+
+
+def _carries(error: BaseException) -> bool:
+    """Whether an error can be pickled back as itself."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes, one line above
+    except Exception:
+        return False
+    return isinstance(error, Exception)

@@ -1,0 +1,327 @@
+-- Times are milliseconds UTC, flags 0 or 1, JSON is text, ids are 16 bytes; controller_id leads every key.
+
+CREATE TABLE controller (
+  controller_id {id} PRIMARY KEY,
+  slug {text} NOT NULL UNIQUE,
+  name {text} NOT NULL,
+  settings {text} NOT NULL
+) {strict};
+
+CREATE TABLE shop (
+  controller_id {id} NOT NULL REFERENCES controller (controller_id),
+  shop_id {id} NOT NULL,
+  number {int} NOT NULL UNIQUE,
+  slug {text} NOT NULL UNIQUE,
+  name {text} NOT NULL,
+  mode {text} NOT NULL CHECK (mode IN ('off', 'observe', 'on')),
+  settings {text} NOT NULL,
+  PRIMARY KEY (controller_id, shop_id)
+) {strict};
+
+-- An operator's key has neither a company nor a shop. A key is found before its company is known.
+CREATE TABLE api_key (
+  key_id {text} PRIMARY KEY,
+  secret_hash {bytes} NOT NULL,
+  controller_id {id},
+  shop_id {id},
+  name {text} NOT NULL,
+  scopes {text} NOT NULL,
+  test {small} NOT NULL,
+  created_at {int} NOT NULL,
+  revoked_at {int},
+  last_used_at {int}
+) {strict};
+
+-- lookup and address are emptied at erasure; the id stays, so that the ledger goes on meaning one subject.
+CREATE TABLE subject (
+  controller_id {id} NOT NULL,
+  subject_id {id} NOT NULL,
+  lookup {bytes},
+  pepper_id {small} NOT NULL,
+  address {text},
+  created_at {int} NOT NULL,
+  erased_at {int},
+  PRIMARY KEY (controller_id, subject_id)
+) {strict};
+CREATE UNIQUE INDEX subject_lookup ON subject (controller_id, lookup);
+
+CREATE TABLE subject_state (
+  controller_id {id} NOT NULL,
+  subject_id {id} NOT NULL,
+  version {int} NOT NULL,
+  first_seen {int} NOT NULL,
+  orders_seen {int} NOT NULL,
+  asks {text} NOT NULL,
+  PRIMARY KEY (controller_id, subject_id)
+) {strict};
+
+CREATE TABLE customer (
+  controller_id {id} NOT NULL,
+  shop_id {id} NOT NULL,
+  external_id {text} NOT NULL,
+  subject_id {id} NOT NULL,
+  since {int} NOT NULL,
+  PRIMARY KEY (controller_id, shop_id, external_id)
+) {strict};
+
+CREATE TABLE customer_history (
+  controller_id {id} NOT NULL,
+  shop_id {id} NOT NULL,
+  external_id {text} NOT NULL,
+  subject_id {id} NOT NULL,
+  since {int} NOT NULL,
+  PRIMARY KEY (controller_id, shop_id, external_id, subject_id)
+) {strict};
+CREATE INDEX customer_history_subject ON customer_history (controller_id, subject_id);
+
+-- The projection of the ledger: rebuildable, never the proof.
+CREATE TABLE standing (
+  controller_id {id} NOT NULL,
+  subject_id {id} NOT NULL,
+  purpose {text} NOT NULL,
+  channel {text} NOT NULL,
+  state {text} NOT NULL,
+  since {int} NOT NULL,
+  event_id {id} NOT NULL,
+  message_at {int},
+  PRIMARY KEY (controller_id, subject_id, purpose, channel)
+) {strict};
+
+CREATE TABLE suppression (
+  controller_id {id} NOT NULL,
+  lookup {bytes} NOT NULL,
+  scope {text} NOT NULL,
+  since {int} NOT NULL,
+  reason {text} NOT NULL,
+  PRIMARY KEY (controller_id, lookup, scope)
+) {strict};
+
+CREATE TABLE consent_entry (
+-- sqlite
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+-- postgresql
+  seq bigint GENERATED ALWAYS AS IDENTITY,
+-- both
+  event_id {id} NOT NULL,
+  controller_id {id} NOT NULL,
+  subject_id {id} NOT NULL,
+  purpose {text} NOT NULL,
+  topic {text} NOT NULL,
+  channel {text} NOT NULL,
+  event {text} NOT NULL,
+  basis {text} NOT NULL,
+  jurisdiction {text} NOT NULL,
+  rule_version {text} NOT NULL,
+  policy_snapshot_id {bytes},
+  touchpoint {text} NOT NULL,
+  message_id {id},
+  link_kind {small},
+  variant {text} NOT NULL,
+  wording_id {bytes},
+  notice_id {bytes},
+  privacy_policy_version {text} NOT NULL,
+  method {text} NOT NULL,
+  attestation {text} NOT NULL,
+  verdict {text} NOT NULL,
+  verdict_reasons {text} NOT NULL,
+  actor {text} NOT NULL,
+  actor_id {text} NOT NULL,
+  occurred_at {int} NOT NULL,
+  received_at {int} NOT NULL,
+  recorded_at {int} NOT NULL,
+  source_order_ref {bytes},
+  promised_value_id {text} NOT NULL,
+  expires_at {int},
+  supersedes_seq {int},
+  dedup_key {bytes} NOT NULL,
+  evidence_commit {bytes},
+  schema_version {small} NOT NULL,
+  leaf_hash {bytes} NOT NULL,
+-- postgresql
+  PRIMARY KEY (controller_id, seq),
+-- both
+  UNIQUE (controller_id, event_id),
+  UNIQUE (controller_id, dedup_key)
+) {strict};
+CREATE INDEX consent_entry_subject ON consent_entry (controller_id, subject_id, seq);
+
+CREATE TABLE evidence (
+  controller_id {id} NOT NULL,
+  event_id {id} NOT NULL,
+  salt {bytes} NOT NULL,
+  content {text} NOT NULL,
+  created_at {int} NOT NULL,
+  PRIMARY KEY (controller_id, event_id)
+) {strict};
+
+CREATE TABLE wording (
+  controller_id {id} NOT NULL,
+  wording_id {bytes} NOT NULL,
+  language {text} NOT NULL,
+  content {text} NOT NULL,
+  created_at {int} NOT NULL,
+  PRIMARY KEY (controller_id, wording_id)
+) {strict};
+
+CREATE TABLE purpose (
+  controller_id {id} NOT NULL,
+  slug {text} NOT NULL,
+  version {int} NOT NULL,
+  content {text} NOT NULL,
+  live {small} NOT NULL,
+  created_at {int} NOT NULL,
+  created_by {text} NOT NULL,
+  PRIMARY KEY (controller_id, slug, version)
+) {strict};
+CREATE UNIQUE INDEX purpose_live ON purpose (controller_id, slug) WHERE live = 1;
+
+CREATE TABLE block (
+  controller_id {id} NOT NULL,
+  block_id {id} NOT NULL,
+  slug {text} NOT NULL,
+  live_version {int},
+  PRIMARY KEY (controller_id, block_id),
+  UNIQUE (controller_id, slug)
+) {strict};
+
+CREATE TABLE block_version (
+  controller_id {id} NOT NULL,
+  block_id {id} NOT NULL,
+  version {int} NOT NULL,
+  content {text} NOT NULL,
+  hash {bytes} NOT NULL,
+  legal_class {text} NOT NULL CHECK (legal_class IN ('service', 'ask', 'advertising', 'feedback')),
+  created_at {int} NOT NULL,
+  created_by {text} NOT NULL,
+  PRIMARY KEY (controller_id, block_id, version)
+) {strict};
+
+-- Content-addressed: the same source gives the same program for every company.
+CREATE TABLE compiled (
+  hash {bytes} PRIMARY KEY,
+  program {text} NOT NULL,
+  created_at {int} NOT NULL
+) {strict};
+
+CREATE TABLE catalogue (
+  controller_id {id} PRIMARY KEY,
+  revision {int} NOT NULL
+) {strict};
+
+CREATE TABLE message (
+  controller_id {id} NOT NULL,
+  message_id {id} NOT NULL,
+  shop_id {id} NOT NULL,
+  subject_id {id} NOT NULL,
+  type {text} NOT NULL,
+  touchpoint {text} NOT NULL,
+  locale {text} NOT NULL,
+  country {text} NOT NULL,
+  market {text} NOT NULL,
+  rule_version {text} NOT NULL,
+  customer_kind {text} NOT NULL,
+  order_id {text} NOT NULL,
+  external_id {text} NOT NULL,
+  test {small} NOT NULL,
+  sent_at {int} NOT NULL,
+  decision {text} NOT NULL,
+  request {text} NOT NULL,
+  PRIMARY KEY (controller_id, message_id)
+-- sqlite
+) {strict};
+-- postgresql
+) PARTITION BY RANGE (message_id);
+CREATE TABLE message_default PARTITION OF message DEFAULT;
+-- both
+CREATE INDEX message_shop ON message (controller_id, shop_id, message_id);
+CREATE INDEX message_order ON message (controller_id, shop_id, order_id);
+CREATE INDEX message_subject ON message (controller_id, subject_id);
+
+CREATE TABLE idempotency (
+  controller_id {id} NOT NULL,
+  shop_id {id} NOT NULL,
+  key {text} NOT NULL,
+  request_hash {bytes} NOT NULL,
+  message_id {id} NOT NULL,
+  created_at {int} NOT NULL,
+  PRIMARY KEY (controller_id, shop_id, key)
+) {strict};
+CREATE INDEX idempotency_age ON idempotency (created_at);
+
+CREATE TABLE orders (
+  controller_id {id} NOT NULL,
+  shop_id {id} NOT NULL,
+  order_id {text} NOT NULL,
+  subject_id {id} NOT NULL,
+  placed_at {int} NOT NULL,
+  value_minor {int},
+  currency {text} NOT NULL,
+  kind {text} NOT NULL,
+  first_message_at {int} NOT NULL,
+  PRIMARY KEY (controller_id, shop_id, order_id)
+) {strict};
+CREATE INDEX orders_subject ON orders (controller_id, subject_id);
+
+CREATE TABLE click (
+  controller_id {id} NOT NULL,
+  message_id {id} NOT NULL,
+  at {int} NOT NULL,
+  kind {small} NOT NULL,
+  method {text} NOT NULL,
+  verdict {text} NOT NULL,
+  reasons {text} NOT NULL,
+  network_hash {bytes}
+) {strict};
+CREATE INDEX click_message ON click (controller_id, message_id, at);
+CREATE INDEX click_age ON click (at);
+
+CREATE TABLE outbox (
+  controller_id {id} NOT NULL,
+  outbox_id {id} NOT NULL,
+  event {text} NOT NULL,
+  subject_id {id},
+  payload {text} NOT NULL,
+  carrier {text} NOT NULL,
+  created_at {int} NOT NULL,
+  due_at {int} NOT NULL,
+  attempts {int} NOT NULL,
+  done_at {int},
+  PRIMARY KEY (controller_id, outbox_id)
+) {strict};
+CREATE INDEX outbox_due ON outbox (due_at) WHERE done_at IS NULL;
+CREATE INDEX outbox_event ON outbox (controller_id, event, created_at);
+
+CREATE TABLE lease (
+  name {text} PRIMARY KEY,
+  holder {text} NOT NULL,
+  until {int} NOT NULL
+) {strict};
+
+-- What has been said and shown can be added to, never changed.
+-- sqlite
+CREATE TRIGGER consent_entry_update BEFORE UPDATE ON consent_entry
+BEGIN SELECT RAISE(ABORT, 'consent_entry only grows'); END;
+CREATE TRIGGER consent_entry_delete BEFORE DELETE ON consent_entry
+BEGIN SELECT RAISE(ABORT, 'consent_entry only grows'); END;
+-- INSERT OR REPLACE deletes without a DELETE trigger where recursive_triggers is off, as in most other tools.
+CREATE TRIGGER consent_entry_replace BEFORE INSERT ON consent_entry
+WHEN EXISTS (
+  SELECT 1 FROM consent_entry WHERE seq = NEW.seq
+    OR (controller_id = NEW.controller_id AND (event_id = NEW.event_id OR dedup_key = NEW.dedup_key)))
+BEGIN SELECT RAISE(ABORT, 'consent_entry only grows'); END;
+CREATE TRIGGER wording_update BEFORE UPDATE ON wording
+BEGIN SELECT RAISE(ABORT, 'wording only grows'); END;
+CREATE TRIGGER wording_delete BEFORE DELETE ON wording
+BEGIN SELECT RAISE(ABORT, 'wording only grows'); END;
+CREATE TRIGGER block_version_update BEFORE UPDATE ON block_version
+BEGIN SELECT RAISE(ABORT, 'block_version only grows'); END;
+-- postgresql
+CREATE FUNCTION only_grows() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION '% only grows', TG_TABLE_NAME; END $$;
+CREATE TRIGGER consent_entry_change BEFORE UPDATE OR DELETE OR TRUNCATE ON consent_entry
+  FOR EACH STATEMENT EXECUTE FUNCTION only_grows();
+CREATE TRIGGER wording_change BEFORE UPDATE OR DELETE OR TRUNCATE ON wording
+  FOR EACH STATEMENT EXECUTE FUNCTION only_grows();
+CREATE TRIGGER block_version_change BEFORE UPDATE ON block_version
+  FOR EACH STATEMENT EXECUTE FUNCTION only_grows();
+-- both

@@ -1,0 +1,153 @@
+"""What each country allows, and that several countries never allow more than each of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from choices import MARKETS
+from handraiser.core.market import _ORDERS, MONTH_MS, Market, load, stricter
+from handraiser.errors import Refused
+
+COUNTRIES = [*MARKETS.countries, "JP", "BR"]
+markets = st.lists(st.sampled_from(COUNTRIES), min_size=1, max_size=3).map(MARKETS.strictest) | st.just(MARKETS.unknown)
+GOOD = """
+rule_version = "1"
+[unknown]
+ask_in_mail = "never"
+signed_off = false
+ebr_months = 0
+postal_address = true
+header_required = true
+confirm = "double_opt_in"
+confirm_mail = "naked"
+advertising = "consent"
+feedback = "consent"
+"""
+RULE = GOOD.partition("[unknown]")[2]
+
+
+def looser(one: Market, other: Market) -> bool:
+    """Whether any switch of ``one`` allows more than that of ``other``."""
+    more = any(order.index(getattr(one, name)) > order.index(getattr(other, name)) for name, order in _ORDERS.items())
+    return more or (other.ebr_months > 0 and not 0 < one.ebr_months <= other.ebr_months)
+
+
+@given(markets, markets)
+def test_the_order_of_two_countries_does_not_matter(one: Market, other: Market):
+    assert stricter(one, other) == stricter(other, one)
+
+
+@given(markets, markets, markets)
+def test_three_countries_may_be_taken_in_any_grouping(one: Market, two: Market, three: Market):
+    assert stricter(stricter(one, two), three) == stricter(one, stricter(two, three))
+
+
+@given(markets)
+def test_the_same_country_twice_changes_nothing(one: Market):
+    assert stricter(one, one) == one
+
+
+@given(st.lists(st.sampled_from(COUNTRIES), max_size=4), st.sampled_from(COUNTRIES), st.sampled_from(["", "US", "NL"]))
+def test_naming_one_more_country_never_loosens(named: list[str], more: str, default: str):
+    joined = MARKETS.strictest([*named, more], default)
+    assert not looser(joined, MARKETS.of(more))
+    if named:
+        assert not looser(joined, MARKETS.strictest(named, default))
+
+
+def test_every_switch_is_compared():
+    """A switch that strictest() forgot would silently take the first country's value."""
+    assert {one.name for one in fields(Market)} == {*_ORDERS, "code", "rule_version", "ebr_months"}
+
+
+def test_customer_billing_and_shipping_country_count_and_the_strictest_decides():
+    market = MARKETS.strictest(["US", "NL", "DE"])
+    assert market.code == "DE+NL+US"
+    assert (market.ask_in_mail, market.signed_off, market.confirm) == ("soft_optin_only", False, "double_opt_in")
+
+
+def test_canadas_purchase_window_survives_any_company_of_countries():
+    market = MARKETS.strictest(["CA", "NL"])
+    assert (market.ask_in_mail, market.ebr_months, market.postal_address) == ("soft_optin_only", 24, True)
+
+
+def test_without_a_country_the_shops_default_counts_and_without_that_nobody_is_asked():
+    assert MARKETS.strictest([], "NL") == MARKETS.of("NL")
+    assert MARKETS.strictest(["", ""], "US") == MARKETS.of("US")
+    assert MARKETS.strictest([]).ask_in_mail == "never"
+    assert MARKETS.strictest([]).code == "unknown"
+
+
+def test_a_country_that_is_not_in_the_table_is_as_strict_as_unknown():
+    assert MARKETS.of("JP") == replace(MARKETS.unknown, code="JP")
+
+
+@pytest.mark.parametrize(
+    ("countries", "ask", "confirm", "mail"),
+    [
+        ("DE AT", "soft_optin_only", "double_opt_in", "naked"),
+        ("FR NL IT ES", "soft_optin_only", "attested_press", "neutral"),
+        ("GB AU", "soft_optin_only", "attested_press", "neutral"),
+        ("CA", "allowed", "attested_press", "neutral"),
+        ("US", "allowed", "attested_press", "neutral"),
+    ],
+)
+def test_the_table_is_that_of_the_reviewed_facts(countries: str, ask: str, confirm: str, mail: str):
+    for country in countries.split():
+        market = MARKETS.of(country)
+        assert (market.ask_in_mail, market.confirm, market.confirm_mail) == (ask, confirm, mail)
+    assert [code for code, one in MARKETS.countries.items() if not one.signed_off] == ["DE", "AT", "CH"]
+    assert {code for code, one in MARKETS.countries.items() if one.ebr_months} == {"CA"}
+    assert MARKETS.unknown.advertising == "consent"
+
+
+def test_only_a_soft_opt_in_needs_the_locked_line_of_objection():
+    assert [code for code in ("US", "CA", "NL", "GB") if MARKETS.of(code).needs_line] == ["NL", "GB"]
+
+
+def test_twenty_four_months_are_never_more_than_two_calendar_years():
+    assert 24 * MONTH_MS == 730 * 86_400_000
+
+
+def test_a_good_table_is_read():
+    table = load(GOOD + "[rules.one]\ncountries = ['NL']\n" + RULE)
+    assert table.of("NL") == replace(table.unknown, code="NL")
+
+
+@pytest.mark.parametrize(
+    ("text", "pointers"),
+    [
+        ("not toml", [""]),
+        ("", ["/rule_version", "/unknown"]),
+        (GOOD.replace('rule_version = "1"', "rule_version = 1"), ["/rule_version"]),
+        ("laws = 1\n" + GOOD, ["/laws"]),
+        (GOOD + "[rules]\none = 1", ["/rules/one", "/rules/one/countries"]),
+        (GOOD + "[rules.one]\n" + RULE, ["/rules/one/countries"]),
+        (GOOD + "[rules.one]\ncountries = ['nl', 5]\n" + RULE, ["/rules/one/countries"]),
+        (GOOD + "[rules.one]\ncountries = ['NL', 'NL']\n" + RULE, ["/rules/one/countries"]),
+        (GOOD.replace('"never"', '"maybe"').replace("= false", "= 0"), ["/unknown/ask_in_mail", "/unknown/signed_off"]),
+        (GOOD.replace('feedback = "consent"', "colour = 1"), ["/unknown/colour", "/unknown/feedback"]),
+        (GOOD.replace("ebr_months = 0", "ebr_months = true"), ["/unknown/ebr_months"]),
+        (GOOD.replace("ebr_months = 0", "ebr_months = 121"), ["/unknown/ebr_months"]),
+    ],
+)
+def test_a_faulty_table_is_refused_with_every_fault_named(text: str, pointers: list[str]):
+    with pytest.raises(Refused) as refused:
+        load(text)
+    assert [fault.pointer for fault in refused.value.faults] == pointers
+
+
+def test_the_table_and_its_page_name_the_same_countries_and_version():
+    page = (Path(__file__).parents[2] / "docs/markets.md").read_text(encoding="utf-8")
+    assert MARKETS.unknown.rule_version in page
+    table = page.partition("<!-- countries -->")[2].partition("<!-- end -->")[0]
+    assert set(re.findall(r"\b[A-Z]{2}\b", table)) == set(MARKETS.countries)
+    for switch in [*_ORDERS, "ebr_months"]:
+        assert f"`{switch}`" in page
+    assert "no legal advice" in page.lower()
