@@ -72,6 +72,17 @@ class Mail:
         filled = self.engine.fill(self.page, self.blocks, self.context, head_extra=self.markup)
         return filled.html, filled.text
 
+    def fill_html(self) -> None:
+        """The HTML programs alone."""
+        slots = {f"_slot_{slot}": block.html({**self.context, **extra}) for slot, (block, extra) in self.blocks.items()}
+        self.page.html({**self.context, **slots, "_head": self.markup})
+
+    def fill_text(self) -> None:
+        """The text programs alone, and the subject's."""
+        slots = {f"_slot_{slot}": block.text({**self.context, **extra}) for slot, (block, extra) in self.blocks.items()}
+        self.page.text({**self.context, **slots})
+        self.page.title(self.context)
+
 
 def the_mail() -> Mail:
     """The order confirmation with both blocks in place."""

@@ -6,28 +6,30 @@ import asyncio
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
 from functools import partial
+from importlib import resources
+from itertools import count
 from typing import Any
 
 import orjson
 
-from bench import scene
-from handraiser.app import Service, open_service
-from handraiser.core import payload
-from handraiser.core.eligibility import choose
+from bench import fill, scene
+from handraiser.app import Service, clock, new_id, open_service
+from handraiser.core import market, payload
+from handraiser.core.block import read_block
+from handraiser.core.eligibility import Situation, choose
 from handraiser.core.formats import formats_of
-from handraiser.core.links import Link, LinkKind
+from handraiser.core.letter import Options
+from handraiser.core.links import Link, LinkKind, Links, SigningKey
 from handraiser.core.markup import json_ld
 from handraiser.core.shop import Shop
 from handraiser.core.view import view
 from handraiser.doors.api import composed_json
-from handraiser.enrich import Options
-from handraiser.store import messages, recording
-from handraiser.store.messages import Known, LookUp
+from handraiser.store.messages import LookUp, look_up
+from handraiser.template_files import read_starter
 
 TOGETHER = 32
-"""How many look-ups and records share a trip to the database, as under the load of the other rows."""
+"""How many emails share a trip to the database, as under the load of the other rows."""
 
 Stages = dict[str, float]
 """CPU µs of one email, by stage."""
@@ -35,100 +37,100 @@ Stages = dict[str, float]
 
 async def measure(state: scene.State, *, seconds: float) -> Stages:
     """Each stage for about ``seconds``; medians."""
-    async with AsyncExitStack() as stack:
-        service = await stack.enter_async_context(open_service(scene.settings(state.folder)))
+    stages = _in_memory(seconds)
+    async with open_service(scene.settings(state.folder)) as service:
         shop = await service.govern.shop(scene.SHOPS[0])
-        stages = _in_memory(service, shop, seconds)
-        stages |= await _with_store(service, shop, seconds)
-    return stages
+        return stages | await _with_store(service, shop, seconds)
 
 
-def _in_memory(service: Service, shop: Shop, seconds: float) -> Stages:
-    enrich = service.enrich
+def _in_memory(seconds: float) -> Stages:
+    shop, mail = scene.the_shop(), fill.the_mail()
     raw = scene.body(1042)
     parsed = payload.parse(raw)
-    letter = enrich._read(shop, parsed, Options())
-    email, catalogue = letter.email, letter.catalogue
-    known = Known()
-    composed = enrich._decided(letter, known, asking=True)
-    page = catalogue.pages[letter.template, letter.locale].page
-    extra = {"ask": {"url": "https://mail.example/o/x", "decline_url": "https://mail.example/u/x", "promise": {}, "market_line": ""}}
-    context = {**letter.context, **extra}
+    email = payload.read_email(parsed, shop=shop).email
+    formats = formats_of("en", shop.time_zone)
+    markets = market.load(resources.files("handraiser.core").joinpath("markets.toml").read_text(encoding="utf-8"))
+    contents, _ = read_starter(scene.TEMPLATES)
     blocks = [
-        catalogue.compiled[letter.template, one.slot, one.block_id, one.version, one.variant, letter.locale].block
-        for one in composed.decision.placements
+        read_block(one, controller_id=bytes(16), block_id=bytes([n] * 16), version=1)
+        for n, one in enumerate(contents)
+        if one["kind"] in ("service_message", "opt_in")
     ]
-    markup = json_ld(email, shop)
-    slots = {f"_slot_{one.slot}": "" for one in composed.decision.placements}
-    formats, words = formats_of(letter.locale, shop.time_zone), service.words(letter.locale)
-    stands = partial(catalogue.stands, letter.template, letter.locale)
+    links = Links([SigningKey(1, b"s" * 64, False)])
 
-    def links() -> None:
-        service.links.sign(Link(shop.number, composed.message_id, LinkKind.OPT_IN))
-        service.links.sign(Link(shop.number, composed.subject_id, LinkKind.WITHDRAW))
+    def decide() -> object:
+        return choose(_situation(email, shop, markets.strictest(["US"], "US")), blocks, lambda _: True)
 
-    def fill_html() -> None:
-        for block in blocks:
-            block.html(context)
-        page.html({**context, **slots, "_head": markup})
-
-    def fill_text() -> None:
-        for block in blocks:
-            block.text(context)
-        page.text({**context, **slots})
-        page.title(context)
+    def sign() -> None:
+        links.sign(Link(1, bytes(16), LinkKind.OPT_IN))
+        links.sign(Link(1, bytes(16), LinkKind.WITHDRAW))
 
     return {
         "parse": _loop(lambda: payload.parse(raw), seconds),
         "validate": _loop(lambda: payload.read_email(parsed, shop=shop), seconds),
-        "view (money, dates, addresses)": _loop(lambda: view(email, shop, formats, words), seconds),
-        "decide": _loop(
-            lambda: choose(enrich._situation(letter, known, asking=True), catalogue.blocks, stands), seconds
-        ),
-        "sign two links": _loop(links, seconds),
+        "decide": _loop(decide, seconds),
+        "view (money, dates, addresses)": _loop(lambda: view(email, shop, formats, {}), seconds),
+        "sign two links": _loop(sign, seconds),
         "JSON-LD": _loop(lambda: json_ld(email, shop), seconds),
-        "fill HTML": _loop(fill_html, seconds),
-        "fill text and subject": _loop(fill_text, seconds),
-        "encode the answer": _loop(lambda: orjson.dumps(composed_json(composed)), seconds),
+        "fill HTML": _loop(mail.fill_html, seconds),
+        "fill text and subject": _loop(mail.fill_text, seconds),
     }
 
 
+def _situation(email: dict[str, Any], shop: Shop, rules: market.Market) -> Situation:
+    return Situation(
+        mode=shop.mode,
+        market=rules,
+        touchpoint=f"email:{email['type']}",
+        live_sale=True,
+        now=clock(),
+        locale="en",
+        customer_kind=payload.customer_kind(email, 0, order_known=False),
+        country="US",
+        categories=payload.categories(email),
+        value=payload.order_value(email),
+        currency=email["order"]["currency"],
+        purchased_at=payload.placed_at(email["order"]["placed_at"], shop.time_zone),
+    )
+
+
 async def _with_store(service: Service, shop: Shop, seconds: float) -> Stages:
-    """Look-up and record of new customers, ``TOGETHER`` at a time; CPU of all threads of this process."""
-    enrich, numbers = service.enrich, iter(range(10**9, 10**10))
+    """What needs the database, for customers it does not know; CPU of all threads of this process."""
+    numbers = count(int(time.time()) * 1000)
 
-    def letters() -> Sequence[Any]:
-        return [
-            enrich._read(shop, scene.an_order(n), Options(idempotency_key=f"stages-{n}", request_hash=bytes(32)))
-            for _, n in zip(range(TOGETHER), numbers, strict=False)
-        ]
+    async def road(*, dry_run: bool) -> float:
+        calls = []
+        for n in (next(numbers) for _ in range(TOGETHER)):
+            options = Options(dry_run=dry_run, idempotency_key=f"stages-{n}", request_hash=bytes(32))
+            calls.append(partial(service.enrich.email, shop, payload.parse(scene.body(n)), options))
+        return await _together(calls)
 
-    looked_up: list[float] = []
-    recorded: list[float] = []
-    end = time.perf_counter() + 2 * seconds
-    while time.perf_counter() < end or len(recorded) < 5:
-        batch = letters()
-        keys = [
-            LookUp(
-                shop.controller.id, shop.id, one.lookup, one.customer_id, one.options.idempotency_key, one.email["order"]["id"]
-            )
-            for one in batch
-        ]
-        taken, known = await _together([partial(enrich._reader.read, messages.look_up, key) for key in keys])
-        looked_up.append(taken)
-        rows = [
-            enrich._recording(one, enrich._decided(one, facts, asking=True), facts)
-            for one, facts in zip(batch, known, strict=True)
-        ]
-        taken, _ = await _together([partial(enrich._writer.write, recording.record, row) for row in rows])
-        recorded.append(taken)
-    return {"look up": statistics.median(looked_up), "record (with its commit)": statistics.median(recorded)}
+    async def looks() -> float:
+        new = [new_id(clock()) for _ in range(TOGETHER)]
+        keys = [LookUp(shop.controller.id, shop.id, n + n, n.hex(), n.hex(), n.hex()) for n in new]
+        return await _together([partial(look_up, service.database, keys)]) / TOGETHER
+
+    dry, recorded, looked_up = [], [], []
+    end = time.perf_counter() + 3 * seconds
+    while time.perf_counter() < end or len(dry) < 5:
+        dry.append(await road(dry_run=True))
+        recorded.append(await road(dry_run=False))
+        looked_up.append(await looks())
+    composed = await service.enrich.email(shop, scene.an_order(next(numbers)), Options(dry_run=True))
+    without, whole = statistics.median(dry), statistics.median(recorded)
+    return {
+        "encode the answer": _loop(lambda: orjson.dumps(composed_json(composed)), seconds),
+        "look up": statistics.median(looked_up),
+        "record (with its commit)": whole - without,
+        "all of it but HTTP, parse and encode": whole,
+    }
 
 
-async def _together(calls: Sequence[Callable[[], Awaitable[Any]]]) -> tuple[float, Sequence[Any]]:
+async def _together(calls: Sequence[Callable[[], Awaitable[object]]]) -> float:
+    """CPU µs of one of so many calls at the same time."""
     start = time.process_time_ns()
-    answers = await asyncio.gather(*(call() for call in calls))
-    return (time.process_time_ns() - start) / 1000 / len(calls), answers
+    await asyncio.gather(*(call() for call in calls))
+    return (time.process_time_ns() - start) / 1000 / len(calls)
 
 
 def _loop(make: Callable[[], object], seconds: float) -> float:

@@ -5,6 +5,7 @@ Two companies: the tents' (Alice is new, Bob buys again) and the boats' (Charlie
 
 from __future__ import annotations
 
+import io
 import re
 import socket
 from collections.abc import AsyncIterator, Sequence
@@ -84,7 +85,7 @@ class Running:
     async def post(self, path: str, body: Any, *, shop: str = "tents", **headers: str) -> tuple[int, Any]:
         """Status and JSON of a POST with the shop's key."""
         given = {"Authorization": f"Bearer {self.keys[shop]}", **{n.replace("_", "-"): v for n, v in headers.items()}}
-        sent = {"json": body} if not isinstance(body, bytes) else {"data": body}
+        sent = {"json": body} if not isinstance(body, bytes) else {"data": io.BytesIO(body)}
         given.setdefault("Content-Type", "application/json")
         async with self.session.post(self.url + path, headers=given, **sent) as answer:
             return answer.status, await answer.json(content_type=None)

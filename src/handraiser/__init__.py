@@ -1,3 +1,3 @@
-"""Handraiser puts service messages and signed one-click opt-in links into transactional emails and keeps the consent."""
+"""Handraiser puts service messages and signed opt-in links into transactional emails, and keeps the consent."""
 
 __version__ = "0.1.0"

@@ -46,7 +46,6 @@ from handraiser.store.subjects import Sealer
 from handraiser.store.writer import Reader, Writer
 from handraiser.telemetry import Metrics
 from handraiser.template_files import read_words, words_of
-from handraiser.template_files import read_words, words_of
 
 log = logging.getLogger("handraiser.app")
 
@@ -149,8 +148,8 @@ def _build(settings: Settings, database: Database, isolate: Isolate, reader: Rea
     markets = market.load(resources.files("handraiser.core").joinpath("markets.toml").read_text(encoding="utf-8"))
     links = Links([SigningKey(*key) for key in settings.keys("signing_keys")])
     pepper = settings.keys("pepper")[-1][:2]
-    metrics = Metrics()
-    shelf, engine = Shelf(), Engine()
+    sealer = Sealer([key[:2] for key in settings.keys("data_keys")])
+    metrics, shelf, engine = Metrics(), Shelf(), Engine()
     publish = Publish(
         database=database,
         writer=writer,
@@ -162,34 +161,27 @@ def _build(settings: Settings, database: Database, isolate: Isolate, reader: Rea
         clock=clock,
         new_id=new_id,
     )
-    sealer = Sealer([key[:2] for key in settings.keys("data_keys")])
-    answer = Answer(
-        database=database,
-        writer=writer,
-        links=links,
-        markets=markets,
-        journal=Journal(settings.state_dir / "withdrawals.journal"),
-        clock=clock,
-        new_id=new_id,
-        pepper=pepper[1],
-        sealer=sealer,
-    )
+    shared: dict[str, Any] = {
+        "writer": writer,
+        "links": links,
+        "markets": markets,
+        "sealer": sealer,
+        "clock": clock,
+        "new_id": new_id,
+    }
+    journal = Journal(settings.state_dir / "withdrawals.journal")
+    answer = Answer(database=database, journal=journal, pepper=pepper[1], **shared)
     enrich = Enrich(
         reader=reader,
-        writer=writer,
         shelf=shelf,
         engine=engine,
-        links=links,
-        markets=markets,
         words=words,
         pepper=pepper,
-        sealer=sealer,
-        clock=clock,
-        new_id=new_id,
         new_subject_id=partial(os.urandom, 16),
         page_by_key=publish.page_by_key,
         block_by_key=publish.block_by_key,
         before_asking=answer.apply_journal,
+        **shared,
     )
     govern = Govern(database, writer, clock, new_id, settings.origin)
     _count(metrics, enrich, answer, writer)
@@ -243,7 +235,8 @@ def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Applicat
     operations: list[Operation] = [one for door in v1 for one in door.operations()]
     reference = Reference(operations, settings.origin, settings.templates / "docs")
     pages = Pages(answer=service.answer, templates=settings.templates, words=service.words, settings=settings)
-    application = web.Application(middlewares=[Front(service.metrics, settings.trusted_proxies).middleware])
+    front = Front(service.metrics, settings.trusted_proxies)
+    application = web.Application(middlewares=[service.health.watch, front.middleware])
     application.add_routes([one.route() for one in operations])
     for routes in (
         pages.routes(),
@@ -259,7 +252,10 @@ def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Applicat
 async def run(
     service: Service, application: web.Application, on_ready: Callable[[], Awaitable[None]] | None = None
 ) -> None:
-    """Serve until SIGTERM or SIGINT. On SIGTERM readiness goes down first, then what is at work is finished."""
+    """Serve until SIGTERM or SIGINT. On SIGTERM readiness goes down first, then what is at work is finished.
+
+    The signals' handlers stay until the loop ends: another Ctrl-C must not tear a store that is just closing.
+    """
     settings = service.settings
     stop: asyncio.Queue[signal.Signals] = asyncio.Queue()
     loop = asyncio.get_running_loop()
@@ -268,10 +264,14 @@ async def run(
     runner = web.AppRunner(application, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS)
     await runner.setup()
     try:
+        site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
         try:
-            await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
+            await site.start()
         except OSError as error:
-            raise HandraiserError(f"cannot listen on {settings.listen}: {error.strerror}") from None
+            # asyncio repeats the address in its text; a resolver's error has a negative number and a text of its own.
+            code = error.errno or 0
+            reason = os.strerror(code) if code > 0 else error.strerror or str(error)
+            raise HandraiserError(f"cannot listen on {settings.listen}: {reason}") from None
         log.info("serving", extra={"facts": {"listen": settings.listen, "database": service.database.dialect}})
         if on_ready is not None:
             await on_ready()
@@ -280,10 +280,11 @@ async def run(
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.get(), settings.drain_seconds)
         log.info("draining")
+        await site.stop()
+        # aiohttp lets a handler finish, but from its clean-up on drops what is still to come of a body.
+        await service.health.idle(settings.body_seconds)
     finally:
         await runner.cleanup()
-        for one in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(one)
 
 
 async def serve(settings: Settings) -> None:

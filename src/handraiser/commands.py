@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from handraiser.app import complete, open_service
+from handraiser.core.letter import Options
 from handraiser.core.payload import parse
 from handraiser.doors import control
-from handraiser.enrich import Options
 from handraiser.errors import HandraiserError, Refused, SettingsRefused, StoreError
 from handraiser.settings import Settings
 from handraiser.store import schema

@@ -6,32 +6,30 @@ without an ask.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from handraiser.core import mailbox, payload
-from handraiser.core.block import BlockVersion, nearest
-from handraiser.core.catalogue import LiveBlock, Shelf, ShopCatalogue
+from handraiser.core.block import Promise
+from handraiser.core.catalogue import Shelf
 from handraiser.core.composed import Composed
 from handraiser.core.consent import Entry, Event, State, dedup_key
 from handraiser.core.eligibility import REASONS, Asked, Situation, choose
-from handraiser.core.formats import formats_of
+from handraiser.core.letter import Letter, Options, read_letter, view_of
 from handraiser.core.links import Link, LinkKind, Links
-from handraiser.core.market import Market, Markets
+from handraiser.core.market import Markets
 from handraiser.core.markup import json_ld
-from handraiser.core.message import readable
-from handraiser.core.mjml.fill import Block, Engine, Filled, Page
-from handraiser.core.placement import Decision, Placement, Skip
+from handraiser.core.mjml.fill import Block, Engine, Page
+from handraiser.core.placement import Decision, Placement
 from handraiser.core.shop import Shop
-from handraiser.core.view import view
 from handraiser.errors import (
     Fault,
     IdempotencyInFlight,
     IdempotencyMismatch,
-    PayloadRefused,
     StoreError,
     StoreUnavailable,
 )
@@ -45,40 +43,9 @@ from handraiser.store.writer import Reader, Writer
 
 log = logging.getLogger("handraiser.enrich")
 
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How one email is to be made; ``request_hash`` says which requests are the same (SHA-256, 32 bytes)."""
-
-    dry_run: bool = False
-    strict: bool = False
-    test: bool = False
-    idempotency_key: str | None = None
-    request_hash: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class _Letter:
-    """One request, read: everything that does not depend on what the store knows."""
-
-    shop: Shop
-    options: Options
-    email: dict[str, Any]
-    warnings: tuple[Fault, ...]
-    catalogue: ShopCatalogue
-    template: str
-    locale: str
-    market: Market
-    country: str
-    at: int
-    address: str
-    lookup: bytes
-    context: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def customer_id(self) -> str | None:
-        found: str | None = self.email["customer"].get("id")
-        return found
+LARGE_BYTES = 90_000
+"""Gmail clips an email at about 102 kB of HTML."""
+_MEND = f"{REASONS['fill_failed']} Mend the block, or the data it reads."
 
 
 class Enrich:
@@ -118,51 +85,20 @@ class Enrich:
         Raises :class:`PayloadRefused` when a receipt cannot be written from it (under ``strict``: for any warning),
         :class:`IdempotencyMismatch`, and :class:`StoreUnavailable` only for shops with ``fail_open`` off.
         """
-        composed = await self._composed(self._read(shop, body, options))
+        catalogue = self._shelf.shops.get(shop.id)
+        letter = read_letter(body, shop, options, catalogue=catalogue, markets=self._markets, at=self._clock())
+        composed = await self._composed(letter)
         for observer in self.observers:
             observer(composed)
         return composed
 
-    def _read(self, shop: Shop, body: object, options: Options) -> _Letter:
-        reading = payload.read_email(body, shop=shop)
-        email, warnings = reading.email, list(reading.warnings)
-        catalogue = self._shelf.shops.get(shop.id)
-        locale = _locale(shop, email, warnings)
-        template = email.get("template") or email["type"]
-        if catalogue is None or (template, locale) not in catalogue.pages:
-            if catalogue is None or (email["type"], locale) not in catalogue.pages:
-                raise PayloadRefused([Fault("/type", "no_template", "this shop has no template for this type")])
-            warnings.append(Fault("/template", "no_template", "the shop has no such template; the type's own was used"))
-            template = email["type"]
-        for n, one in enumerate(email.get("attachments", ())):
-            if not readable(one):
-                warnings.append(Fault(f"/attachments/{n}/base64", "bad_value", "not valid base64; it was left out"))
-        if options.strict and warnings:
-            raise PayloadRefused(warnings)
-        countries = payload.countries(email)
-        address = payload.addressee(email)
-        return _Letter(
-            shop=shop,
-            options=options,
-            email=email,
-            warnings=tuple(warnings),
-            catalogue=catalogue,
-            template=template,
-            locale=locale,
-            market=self._markets.strictest(countries, shop.default_country),
-            country=next(iter(countries), shop.default_country),
-            at=self._clock(),
-            address=address,
-            lookup=mailbox.lookup(self._pepper[1], shop.controller.id, address),
-            context=view(email, shop, formats_of(locale, shop.time_zone), self._words(locale)),
-        )
-
-    async def _composed(self, letter: _Letter) -> Composed:
+    async def _composed(self, letter: Letter) -> Composed:
+        settled = await self._settled()
         known = await self._known(letter)
         for asking in (True, True, False):
             if known is not None and known.replay is not None:
-                return await self._replayed(letter, known.replay)
-            composed = self._decided(letter, known, asking=asking)
+                return await self._again(letter, known.replay)
+            composed = self._decided(letter, known, asking=asking, settled=settled)
             if letter.options.dry_run:
                 return replace(composed, message_id=b"")
             if known is None:
@@ -175,11 +111,11 @@ class Enrich:
                 await self._keep_objections(letter, composed.message_id, outcome.subject_id, known)
                 return composed
             if isinstance(outcome, Raced):
-                return await self._replayed(letter, Replay(outcome.message, outcome.request_hash))
+                return await self._again(letter, Replay(outcome.message, outcome.request_hash))
             known = await self._known(letter)
         raise IdempotencyInFlight("the customer's other emails did not settle")
 
-    async def _keep_objections(self, letter: _Letter, message_id: bytes, subject_id: bytes, known: Known) -> None:
+    async def _keep_objections(self, letter: Letter, message_id: bytes, subject_id: bytes, known: Known) -> None:
         """What the shop knows as unsubscribed is an objection: kept once, so that no other mail asks either.
 
         A yes that is newer than the moment the shop names stays.
@@ -214,23 +150,32 @@ class Enrich:
             except StoreError as error:  # the receipt goes out all the same; the shop's next mail says it again
                 log.warning("an objection was not kept", extra={"facts": {"error": type(error).__name__}})
 
-    def _without_store(self, letter: _Letter) -> Composed:
+    def _without_store(self, letter: Letter) -> Composed:
         if not letter.shop.fail_open:
             raise StoreUnavailable("the email could not be recorded")
-        return replace(self._decided(letter, None, asking=False), message_id=b"", skipped_reason="store_unavailable")
+        return replace(
+            self._decided(letter, None, asking=False, settled=False), message_id=b"", skipped_reason="store_unavailable"
+        )
 
-    async def _known(self, letter: _Letter) -> Known | None:
+    async def _settled(self) -> bool:
+        """Whether every answer that was journalled while the store was away stands in it now."""
+        try:
+            await self._before_asking()
+        except StoreError:
+            return False
+        return True
+
+    async def _known(self, letter: Letter) -> Known | None:
         """What the store knows of the reader; None while it is down and the shop lets its mail pass all the same."""
         key = LookUp(
             letter.shop.controller.id,
             letter.shop.id,
-            letter.lookup,
+            self._lookup(letter),
             letter.customer_id,
             letter.options.idempotency_key,
             letter.email["order"]["id"],
         )
         try:
-            await self._before_asking()
             known: Known = await self._reader.read(messages.look_up, key)
         except StoreUnavailable:
             if not letter.shop.fail_open:
@@ -238,9 +183,12 @@ class Enrich:
             return None
         return known
 
-    def _decided(self, letter: _Letter, known: Known | None, *, asking: bool) -> Composed:
+    def _lookup(self, letter: Letter) -> bytes:
+        return mailbox.lookup(self._pepper[1], letter.shop.controller.id, letter.address)
+
+    def _decided(self, letter: Letter, known: Known | None, *, asking: bool, settled: bool) -> Composed:
         stands = partial(letter.catalogue.stands, letter.template, letter.locale)
-        choice = choose(self._situation(letter, known, asking=asking), letter.catalogue.blocks, stands)
+        choice = choose(self._situation(letter, known, asking=asking, settled=settled), letter.catalogue.blocks, stands)
         message_id = self._new_id(letter.at)
         subject_id = (known.subject_id if known else None) or self._new_subject_id()
         placements, live = [], {}
@@ -249,12 +197,12 @@ class Enrich:
             key = (letter.template, slot, block.block_id, block.version, variant, letter.locale)
             found = letter.catalogue.compiled[key]
             live[slot] = found.block
-            placements.append(_placement(slot, block, variant, found))
+            placements.append(found.placement(block, variant))
         page = letter.catalogue.pages[letter.template, letter.locale]
         decision = Decision(letter.template, page.key, tuple(placements), choice.skipped, choice.would_ask)
         return self._filled(letter, page.page, live, decision, message_id, subject_id)
 
-    def _situation(self, letter: _Letter, known: Known | None, *, asking: bool) -> Situation:
+    def _situation(self, letter: Letter, known: Known | None, *, asking: bool, settled: bool) -> Situation:
         email, shop = letter.email, letter.shop
         customer = email["customer"]
         facts = known or Known()
@@ -284,20 +232,22 @@ class Enrich:
             marketing={purpose: one["state"] for purpose, one in customer.get("marketing", {}).items()},
             notice_at_collection=soft.get("notice_at_collection", False),
             similar_goods=soft.get("similar_goods", False),
-            to_other="to" in email and email["to"].lower() != customer["email"].lower(),
-            postal_address=bool(shop.controller.address_lines),
+            to_other=letter.to_other,
+            postal_address=bool(shop.controller.address_lines and (shop.support_email or shop.support_url)),
             store_ok=known is not None,
             asking=asking,
+            standing_known=settled,
         )
 
     def _filled(
         self,
-        letter: _Letter,
+        letter: Letter,
         page: Page,
         live: Mapping[str, Block],
         decision: Decision,
         message_id: bytes,
         subject_id: bytes,
+        promise: Promise | None = None,
     ) -> Composed:
         """Sign the links, fill the page and its blocks; a block that fails is dropped and told as skipped."""
         shop = letter.shop
@@ -306,26 +256,29 @@ class Enrich:
         if ask is not None:
             url = f"{shop.link_base}/o/{self._links.sign(Link(shop.number, message_id, LinkKind.OPT_IN))}"
             leave = f"{shop.link_base}/u/{self._links.sign(Link(shop.number, subject_id, LinkKind.WITHDRAW))}"
-            extra = {"ask": self._ask_view(letter, ask, url, leave)}
+            extra = {"ask": self._ask_view(letter, promise or self._promise(letter, ask), url, leave)}
         blocks = {slot: (block, extra) for slot, block in live.items()}
-        filled = self._engine.fill(page, blocks, letter.context, head_extra=json_ld(letter.email, shop))
+        context = view_of(letter, self._words(letter.locale))
+        filled = self._engine.fill(page, blocks, context, head_extra=json_ld(letter.email, shop))
         if letter.email.get("subject"):
             filled = replace(filled, subject=letter.email["subject"])
         if filled.failed:
-            decision = _without_failed(decision, filled.failed)
+            decision = decision.without({slot for slot, _ in filled.failed}, "fill_failed", _MEND)
             ask = next((one for one in decision.placements if one.legal_class == "ask"), None)
         headers = {}
         if ask is not None:
             placements = tuple(replace(p, url=url) if p is ask else p for p in decision.placements)
             decision = replace(decision, placements=placements)
             headers = {"List-Unsubscribe": f"<{leave}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
-        return Composed(
-            shop, message_id, subject_id, letter.at, letter.email, filled, headers, decision, letter.warnings
-        )
+        warnings = letter.warnings
+        if len(filled.html) > LARGE_BYTES:
+            warnings += (Fault("", "large_email", "more than 90 kB of HTML: some mail programs cut it off"),)
+        return Composed(shop, message_id, subject_id, letter.at, letter.email, filled, headers, decision, warnings)
 
-    def _ask_view(self, letter: _Letter, ask: Placement, url: str, leave: str) -> dict[str, Any]:
-        purpose = letter.catalogue.purposes[ask.purpose or ""]
-        promise = purpose.promise(letter.locale, letter.shop.default_locale)
+    def _promise(self, letter: Letter, ask: Placement) -> Promise:
+        return letter.catalogue.purposes[ask.purpose or ""].promise(letter.locale, letter.shop.default_locale)
+
+    def _ask_view(self, letter: Letter, promise: Promise, url: str, leave: str) -> dict[str, Any]:
         line = ""
         if letter.market.needs_line:
             text = (
@@ -340,7 +293,7 @@ class Enrich:
         }
         return {"url": url, "decline_url": leave, "promise": told, "market_line": line}
 
-    def _recording(self, letter: _Letter, composed: Composed, known: Known) -> Recording:
+    def _recording(self, letter: Letter, composed: Composed, known: Known) -> Recording:
         email, shop, decision = letter.email, letter.shop, composed.decision
         order, counts = email["order"], not letter.options.test
         kind = payload.customer_kind(email, known.orders_seen, order_known=known.order_known)
@@ -373,7 +326,7 @@ class Enrich:
         facts = OrderFacts(order["id"], placed, minor, order["currency"], kind)
         return Recording(
             message=message,
-            lookup=letter.lookup,
+            lookup=self._lookup(letter),
             pepper_id=self._pepper[0],
             address=self._sealer.seal(shop.controller.id, letter.address),
             version_seen=known.version if asks or known.subject_id is None else None,
@@ -384,7 +337,13 @@ class Enrich:
             request_hash=letter.options.request_hash,
         )
 
-    async def _replayed(self, letter: _Letter, replay: Replay) -> Composed:
+    async def _again(self, letter: Letter, replay: Replay) -> Composed:
+        try:
+            return await self._replayed(letter, replay)
+        except StoreUnavailable:
+            return self._without_store(letter)
+
+    async def _replayed(self, letter: Letter, replay: Replay) -> Composed:
         """The email of the first request again, rendered with the decision that was kept."""
         if replay.request_hash != letter.options.request_hash:
             raise IdempotencyMismatch("the key was used with another request")
@@ -397,44 +356,14 @@ class Enrich:
             block = await self._block_by_key(placement.program)
             if block is not None:
                 live[placement.slot] = block
-        composed = self._filled(letter, page, live, decision, stored.id, stored.subject_id)
+        promise = await self._promise_shown(stored.controller_id, decision)
+        composed = self._filled(letter, page, live, decision, stored.id, stored.subject_id, promise)
         return replace(composed, replayed=True)
 
-
-def _placement(slot: str, block: BlockVersion, variant: str, found: LiveBlock) -> Placement:
-    return Placement(
-        slot=slot,
-        block=block.slug,
-        block_id=block.block_id,
-        version=block.version,
-        variant=variant,
-        legal_class=block.legal_class,
-        purpose=block.purpose,
-        wording_id=found.wording.id if found.wording else None,
-        program=found.key,
-    )
-
-
-def _without_failed(decision: Decision, failed: tuple[tuple[str, str], ...]) -> Decision:
-    slots = {slot for slot, _ in failed}
-    dropped = tuple(
-        Skip(one.slot, one.block, "fill_failed", f"{REASONS['fill_failed']} Mend the block or the data it reads.")
-        for one in decision.placements
-        if one.slot in slots
-    )
-    kept = tuple(one for one in decision.placements if one.slot not in slots)
-    return replace(decision, placements=kept, skipped=decision.skipped + dropped)
-
-
-def _locale(shop: Shop, email: Mapping[str, Any], warnings: list[Fault]) -> str:
-    """The shop's language nearest to the customer's; the shop's default where it has none."""
-    wanted = email["customer"].get("locale")
-    if not wanted:
-        return shop.default_locale
-    offered = dict.fromkeys(shop.locales)
-    found = nearest(offered, wanted, shop.default_locale)
-    if found.partition("-")[0] != wanted.partition("-")[0]:
-        warnings.append(
-            Fault("/customer/locale", "locale_not_offered", f"the shop does not write {wanted}; {found} was used")
-        )
-    return found
+    async def _promise_shown(self, controller_id: bytes, decision: Decision) -> Promise | None:
+        """The promise as the first email made it, from the wording that was kept: it may have changed since."""
+        wording_id = next((one.wording_id for one in decision.placements if one.wording_id), None)
+        if wording_id is None:
+            return None
+        stored = await self._reader.read(ledger.wordings, (controller_id, wording_id))
+        return Promise(**json.loads(stored.content)["promise"]) if stored else None

@@ -54,6 +54,10 @@ class PayloadRefused(Refused):
     """An order payload that a receipt cannot be written from."""
 
 
+class Malformed(PayloadRefused):
+    """What came is no JSON at all."""
+
+
 class SettingsRefused(Refused):
     """Settings the service cannot start with."""
 

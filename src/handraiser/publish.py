@@ -230,7 +230,8 @@ class Publish:
                     locale=locale,
                     direction=direction,
                 )
-                self._pages[key] = self._engine.load_page(CompiledPage.from_json(text))
+                # Reading a program takes tens of milliseconds, in which other requests must be served.
+                self._pages[key] = await asyncio.to_thread(self._engine.load_page, CompiledPage.from_json(text))
         except (TemplateRefused, IsolationError, jinja2.TemplateError) as error:
             faults.append(f"{name} ({locale}): {error}")
             return None

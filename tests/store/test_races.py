@@ -15,7 +15,7 @@ from handraiser.store.blocks import BlockRow, PurposeRow
 from handraiser.store.database import Database, Transaction
 from handraiser.store.ledger import Append, Appended, Change, append
 from handraiser.store.messages import Ask, look_up
-from handraiser.store.recording import Kept, Lost, record
+from handraiser.store.recording import Kept, Lost, Raced, record
 from handraiser.store.writer import Writer
 from rows import NOW, TENTS, a_recording, an_id, key
 
@@ -79,6 +79,43 @@ async def test_answers_and_messages_of_two_replicas_never_wait_for_each_other_cr
         assert Counter(type(outcome) for outcome in outcomes) == {Appended: PEOPLE, Kept: PEOPLE}
     # A transaction that lost a deadlock would have run once more.
     assert runs == {"answers": 10, "messages": 10}
+
+
+async def test_messages_that_share_everything_are_written_by_two_replicas_without_waiting_crosswise(
+    replicas: list[Writer],
+):
+    """New subjects, customers, orders and keys, in opposite orders; nobody is counted twice."""
+    runs = 0
+
+    async def kept(tx: Transaction, rows: Sequence[Any]) -> Sequence[Any]:
+        nonlocal runs
+        runs += 1
+        return await record(tx, rows)
+
+    for turn in range(4):
+        rows = [
+            [
+                a_recording(
+                    10_000 * (replica + 1) + 100 * turn + n,
+                    f"new-{turn}-{n}@example.com",
+                    version=None,
+                    order_id=f"{turn}-{n}",
+                    external_id=f"{turn}-{n % 7}",
+                    idempotency_key=f"{turn}-{n}" if n % 3 else f"{turn}-{n}-{replica}",
+                )
+                for n in range(30)
+            ]
+            for replica in range(2)
+        ]
+        outcomes = await asyncio.gather(
+            *(replicas[0].write(kept, row) for row in rows[0]),
+            *(replicas[1].write(kept, row) for row in reversed(rows[1])),
+        )
+        assert Counter(type(outcome) for outcome in outcomes) == {Kept: 40, Raced: 20}
+    assert runs == 8
+    async with replicas[0]._database.reading() as session:
+        known = await look_up(session, [key(f"new-{t}-{n}@example.com") for t in range(4) for n in range(30)])
+    assert [one.orders_seen for one in known] == [1] * 120
 
 
 async def test_a_yes_and_an_ask_at_the_same_moment_leave_one_consistent_state(replicas: list[Writer]):

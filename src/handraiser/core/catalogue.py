@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from handraiser.core.block import BlockVersion, Purpose, Wording
 from handraiser.core.mjml.fill import Block, Page
+from handraiser.core.placement import Placement
 
 PageKey = tuple[str, str]
 """(email type or own template's name, locale)."""
@@ -30,6 +31,20 @@ class LiveBlock:
     key: bytes
     block: Block
     wording: Wording | None = None
+
+    def placement(self, block: BlockVersion, variant: str) -> Placement:
+        """This block put into its slot, as the message row keeps it."""
+        return Placement(
+            slot=block.slot,
+            block=block.slug,
+            block_id=block.block_id,
+            version=block.version,
+            variant=variant,
+            legal_class=block.legal_class,
+            purpose=block.purpose,
+            wording_id=self.wording.id if self.wording else None,
+            program=self.key,
+        )
 
 
 @dataclass(frozen=True, slots=True)

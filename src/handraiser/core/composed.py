@@ -8,7 +8,7 @@ from typing import Any
 
 from handraiser.core import payload
 from handraiser.core.mailbox import split_mailbox
-from handraiser.core.message import compose, readable
+from handraiser.core.message import compose
 from handraiser.core.mjml.fill import Filled
 from handraiser.core.placement import Decision
 from handraiser.core.shop import Shop
@@ -52,7 +52,7 @@ def mime(composed: Composed, unrecorded_id: str) -> bytes:
         to=("" if "to" in email else name, payload.addressee(email)),
         reply_to=email.get("reply_to") or shop.reply_to,
         headers=composed.headers,
-        attachments=[one for one in email.get("attachments", ()) if readable(one)],
+        attachments=email.get("attachments", ()),
         message_id=f"<{composed.message_id.hex() or unrecorded_id}@{sender.rpartition('@')[2]}>",
         sent_at=composed.at,
     )

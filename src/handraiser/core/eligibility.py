@@ -80,8 +80,9 @@ class Situation:
     None means unknown. ``standing`` and ``standing_since`` are by purpose; ``barred`` says why nobody of this customer
     may be asked; ``standing_known`` is False while answers wait that the store has not taken yet.
     ``granted_advertising`` says that a granted purpose's promise names transactional email. ``marketing`` is the shop's
-    own word by purpose. ``own_headers`` is False where the mail cannot be given ``List-Unsubscribe`` headers.
-    ``asking`` is False when another mail to the same subject is asking at this moment.
+    own word by purpose. ``postal_address`` says that the mail shows one, with a way to reach the sender;
+    ``own_headers`` is False where the mail cannot be given ``List-Unsubscribe`` headers; ``asking`` is False when
+    another mail to the same subject is asking at this moment.
     """
 
     mode: Mode
@@ -259,7 +260,11 @@ def _market(situation: Situation) -> _Why:
         facts = "soft_opt_in.notice_at_collection and soft_opt_in.similar_goods"
         return ("market", f"declare {facts} if your check-out fulfils them, or {elsewhere}")
     if market.postal_address and not situation.postal_address:
-        return ("market", "give the company's postal address (controller.address_lines): it must stand in the mail")
+        parts = "controller.address_lines and support_email or support_url"
+        return (
+            "market",
+            f"give the shop's postal address and a way to reach it ({parts}): they must stand in the mail",
+        )
     if market.header_required and not situation.own_headers:
         return ("market", f"the mail must carry List-Unsubscribe headers: let us compose it, or {elsewhere}")
     if market.ebr_months and situation.purchased_at is None:

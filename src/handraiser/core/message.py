@@ -72,15 +72,6 @@ def compose(
     return _joined(head) + _multipart("mixed", f"=_mixed_{tag}", parts)
 
 
-def readable(attachment: Mapping[str, Any]) -> bool:
-    """Whether an attachment's content is valid base64."""
-    try:
-        base64.b64decode(attachment["base64"], validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return True
-
-
 def display(text: str) -> str:
     """A name fit for a header: no control characters, quotes or brackets, no encoded words of somebody's making,
     64 characters at most."""

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from handraiser.core.payload_cleaning import GONE, clean, escape, mend_names, tidy
 from handraiser.core.payload_schema import EMAIL, LINES_LIMIT, TYPES
 from handraiser.core.shop import Shop
-from handraiser.errors import Fault, PayloadRefused
+from handraiser.errors import Fault, Malformed, PayloadRefused
 
 __all__ = ["LINES_SHOWN", "LIVE_SALE", "TYPES", "Reading", "json_schema", "parse", "read_email"]
 
@@ -72,7 +72,7 @@ class Reading:
 def parse(raw: bytes) -> object:
     """JSON with exact decimals; of a name given twice the last counts.
 
-    Raises :class:`PayloadRefused` that says where it is malformed.
+    Raises :class:`Malformed` that says where.
     """
     try:
         return json.loads(raw.decode("utf-8-sig"), parse_float=_number, parse_constant=_no_constant)
@@ -84,7 +84,7 @@ def parse(raw: bytes) -> object:
         fault = Fault("", "too_deep", "the JSON is nested too deeply")
     except ValueError as error:
         fault = Fault("", "malformed_json", str(error)[:200])
-    raise PayloadRefused([fault])
+    raise Malformed([fault])
 
 
 def _number(text: str) -> Decimal:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -59,6 +59,12 @@ class Decision:
     placements: tuple[Placement, ...] = ()
     skipped: tuple[Skip, ...] = ()
     would_ask: bool = False
+
+    def without(self, slots: Collection[str], reason: str, remedy: str) -> Decision:
+        """The same decision with what stood in ``slots`` skipped."""
+        dropped = tuple(Skip(one.slot, one.block, reason, remedy) for one in self.placements if one.slot in slots)
+        kept = tuple(one for one in self.placements if one.slot not in slots)
+        return replace(self, placements=kept, skipped=self.skipped + dropped)
 
     def to_json(self) -> dict[str, Any]:
         return {

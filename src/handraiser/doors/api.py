@@ -10,11 +10,12 @@ from typing import Any
 from aiohttp import web
 
 from handraiser.core.composed import Composed, mime
+from handraiser.core.letter import Options
 from handraiser.core.payload import parse
 from handraiser.doors.keys import Keys
 from handraiser.doors.openapi import Operation, Parameter
 from handraiser.doors.web import Problem, json_response, read_body
-from handraiser.enrich import Enrich, Options
+from handraiser.enrich import Enrich
 from handraiser.errors import Fault, NotFound
 from handraiser.report import Report
 from handraiser.settings import Settings
@@ -45,8 +46,8 @@ class Emails:
                 self.email,
                 "emails",
                 "Compose an enriched email",
-                "Turns an order payload into the finished email with the service message and the ask that this customer "
-                "may see now. `Accept: message/rfc822` gives the whole mail.",
+                "Turns an order payload into the finished email, with the service message and the ask that this "
+                "customer may see now. `Accept: message/rfc822` gives the whole mail.",
                 parameters=flags,
                 request="Email",
                 answer="ComposedEmail",
@@ -109,7 +110,7 @@ class Messages:
                 self.one,
                 "emails",
                 "Why an email looks as it does",
-                "Type, time, market and its rule version, each slot's decision with reason and remedy, and the presses.",
+                "Type, time, market and rule version, each slot's decision with reason and remedy, and the presses.",
                 parameters=(Parameter("message_id", "path", "the id POST /v1/emails answered", {"type": "string"}),),
                 answer="Message",
             ),

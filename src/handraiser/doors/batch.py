@@ -11,12 +11,13 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from handraiser.core.letter import Options
 from handraiser.core.payload import parse
 from handraiser.doors.api import check_key, composed_json, read_flags
 from handraiser.doors.keys import Caller, Keys
 from handraiser.doors.openapi import Operation, Parameter
 from handraiser.doors.web import Problem, problem_of
-from handraiser.enrich import Enrich, Options
+from handraiser.enrich import Enrich
 from handraiser.errors import Fault
 from handraiser.settings import Settings
 
@@ -39,8 +40,8 @@ class Batch:
                 self.batch,
                 "emails",
                 "Many emails in one request",
-                "One payload a line (`application/x-ndjson`), each with its own `idempotency_key` if wanted; one answer a "
-                "line in the same order, each the composed email or its own problem.",
+                "One payload a line (`application/x-ndjson`), each with its own `idempotency_key` if wanted; one "
+                "answer a line in the same order, each the composed email or its own problem.",
                 parameters=(
                     Parameter("dry_run", "query", "decide and render, record nothing", {"type": "boolean"}),
                     Parameter("strict", "query", "refuse (422) what would only be a warning", {"type": "boolean"}),

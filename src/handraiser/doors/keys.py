@@ -1,4 +1,4 @@
-"""Who calls: API keys, checked against the store and remembered for a few seconds so that a receipt outlives the store."""
+"""Who calls: API keys, checked against the store and remembered for seconds, so that a receipt outlives the store."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def asking(voice: Voice, ask: Ask, notice: str = "") -> Page:
         (say("What"), ask.promise.what),
         (say("How often"), ask.promise.frequency),
         (say("Your benefit"), ask.promise.benefit),
-        (say("Sent to"), f"\u2068{ask.address}\u2069"),
+        (say("Sent to"), f"\u2066{ask.address}\u2069"),
     ]
     if ask.recipients:
         facts.append((say("Also passed on to"), ", ".join(ask.recipients)))
@@ -112,7 +112,7 @@ def already(voice: Voice, ask: Ask) -> Page:
         paragraphs=(say("You said yes on {day}. There is nothing more to do.", day=voice.day(ask.standing.since)),),
         facts=_promised(voice, ask),
         buttons=(Button("undo", say("Stop these emails")),),
-        small=_contact(voice, ask.shop),
+        link=_contact(voice, ask.shop),
     )
 
 
@@ -125,7 +125,7 @@ def answered(voice: Voice, told: Told, ask: Ask, action: str) -> Page:
                 title=say("Done: you are signed up"),
                 status=say("Signed up"),
                 tone="on",
-                paragraphs=(say("The first email comes with the next thing we send. Thank you!"),),
+                paragraphs=(say("Your first email comes with our next mailing. Thank you!"),),
                 gift=ask.promise.benefit_now,
                 facts=_promised(voice, ask),
                 buttons=(Button("undo", say("Undo")),),
@@ -178,7 +178,7 @@ def _pending(voice: Voice, told: Told, ask: Ask) -> Page:
         status=say("Not signed up yet"),
         tone="wait",
         paragraphs=(
-            say("We are sending an email to {address}. Press the button in it.", address=ask.address),
+            say("Look for our email to {address} and press the button in it.", address=ask.address),
             say("Until you do, you are not signed up and nothing starts."),
             say(_PENDING.get(told.reason, _NO_PERSON)),
         ),
@@ -273,7 +273,11 @@ def leaving(voice: Voice, shop: Shop | None) -> Page:
         status=say("Nothing was changed yet"),
         tone="off",
         paragraphs=(
-            _left_line(voice, shop, "One press ends all such emails from {company}, and we will not ask you again."),
+            _left_line(
+                voice,
+                shop,
+                "One press stops all news, tips and offers by email from {company}, and we will not ask you again.",
+            ),
         ),
         buttons=(Button("leave", say("Unsubscribe"), "main"),),
         small=say("Emails about your orders still come."),
@@ -288,7 +292,11 @@ def left(voice: Voice, shop: Shop | None) -> Page:
         status=say("Not signed up"),
         tone="off",
         paragraphs=(
-            _left_line(voice, shop, "{company} sends you no such emails any more, and we will not ask you again."),
+            _left_line(
+                voice,
+                shop,
+                "{company} sends you no news, tips or offers by email any more, and we will not ask you again.",
+            ),
         ),
         small=say("Emails about your orders still come."),
     )
@@ -320,11 +328,11 @@ def _promised(voice: Voice, ask: Ask) -> tuple[tuple[str, str], ...]:
     return (
         (say("What"), ask.promise.what),
         (say("How often"), ask.promise.frequency),
-        (say("Sent to"), f"\u2068{ask.address}\u2069"),
+        (say("Sent to"), f"\u2066{ask.address}\u2069"),
     )
 
 
-def _contact(voice: Voice, shop: Shop) -> str:
+def _contact(voice: Voice, shop: Shop) -> tuple[str, str] | None:
     if not shop.support_email:
-        return ""
-    return voice.say("To change something else, write to {address}.", address=shop.support_email)
+        return None
+    return voice.say("Something else to change? Write to us"), f"mailto:{shop.support_email}"

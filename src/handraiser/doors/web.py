@@ -22,6 +22,7 @@ from handraiser.errors import (
     HandraiserError,
     IdempotencyInFlight,
     IdempotencyMismatch,
+    Malformed,
     NotFound,
     Refused,
     StoreUnavailable,
@@ -87,6 +88,8 @@ def problem_of(error: BaseException) -> Problem:
     match error:
         case Problem():
             return error
+        case Malformed():
+            return Problem(400, faults=error.faults)
         case Refused():
             return Problem(422, "Some of what was sent cannot be used; errors names each place.", error.faults)
         case TemplateRefused():
@@ -139,7 +142,7 @@ async def read_body(request: web.Request, limit: int, seconds: float) -> bytes:
 
 
 class Front:
-    """The middleware all HTTP doors stand behind: ids, problems, headers, metrics, the proxy's word about the client."""
+    """The middleware before all HTTP doors: request ids, problems, headers, metrics, the proxy's word about the client."""
 
     def __init__(self, metrics: Metrics, trusted_proxies: Sequence[str] = ()) -> None:
         self._metrics = metrics
@@ -222,6 +225,7 @@ class Health:
     def __init__(self, metrics: Metrics, store_ok: Callable[[], Awaitable[bool]]) -> None:
         self._metrics = metrics
         self._store_ok = store_ok
+        self._at_work = 0
         self.draining = False
 
     def routes(self) -> list[web.RouteDef]:
@@ -231,6 +235,24 @@ class Health:
             web.get("/metrics", self.metrics),
             web.get("/favicon.ico", self.no_icon),
         ]
+
+    @web.middleware
+    async def watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Count what is at work; while draining, tell clients to connect anew, which leads them elsewhere."""
+        self._at_work += 1
+        try:
+            response = await handler(request)
+        finally:
+            self._at_work -= 1
+        if self.draining and not response.prepared:
+            response.force_close()
+        return response
+
+    async def idle(self, seconds: float) -> None:
+        """Wait until nothing is at work, at most so long."""
+        deadline = time.monotonic() + seconds
+        while self._at_work and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
 
     async def alive(self, _request: web.Request) -> web.Response:
         return json_response({"status": "alive"})

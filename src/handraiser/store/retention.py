@@ -20,8 +20,8 @@ async def prune(tx: Transaction, table: str, before: int, limit: int) -> int:
     """Delete about ``limit`` rows of a small table older than ``before`` (ms UTC); returns how many went."""
     column, key = _AGED[table]
     rows = await tx.fetch(
-        f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {column} < $1 ORDER BY {column} LIMIT $2)"
-        " RETURNING controller_id",
+        f"DELETE FROM {table} WHERE ({key}) IN"
+        f" (SELECT {key} FROM {table} WHERE {column} < $1 ORDER BY {column} LIMIT $2) RETURNING controller_id",
         (before, limit),
     )
     return len(rows)

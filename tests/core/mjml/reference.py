@@ -45,9 +45,10 @@ def per_email(
 
 
 def body(html: str) -> str:
-    """What is below the head, without the white space that no reader sees."""
+    """What is below the head, without the white space that no reader sees and with all neighbouring comments merged."""
     found = html.partition("</head>")[2].replace("<br />", "<br>")
-    return re.sub(r">\s+|\s+<", lambda blank: blank.group(0).strip(), re.sub(r"\s+", " ", found))
+    found = re.sub(r">\s+|\s+<", lambda blank: blank.group(0).strip(), re.sub(r"\s+", " ", found))
+    return found.replace("<![endif]--><!--[if mso | IE]>", "")
 
 
 def rules(html: str) -> set[str]:

@@ -10,6 +10,7 @@ _BLOCKS = frozenset(
     ("p", "div", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "table", "tbody", "blockquote", "pre", "hr")
 )
 _IN_LINK = re.compile(r"zqe(\d+)xzq")
+_BRANCH = re.compile(r"zqs\d+xzq")
 _TOKEN = re.compile(r"zq[es](\d+)xzq")
 _SILENT = frozenset({"style", "script", "title", "head", "noscript", "xml"})
 _VOID = frozenset({"br", "img", "hr", "meta", "link", "input", "col", "v:fill"})
@@ -83,6 +84,10 @@ class _Reader(HTMLParser):
         else:
             written = (": " if said else "") + _IN_LINK.sub(r"zqu\1xzq", href)
         self.parts[start:] = ["".join(self.parts[start:]).rstrip() + written]
+
+    def handle_comment(self, data: str) -> None:
+        # Between the rows of a wrapper, branches and loops stand in what only Outlook reads; they hold for all.
+        self.parts += _BRANCH.findall(data)
 
     def _meant(self, text: str) -> str:
         """Token text with the code itself in its places: two tokens may hold the same expression."""
