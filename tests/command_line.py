@@ -61,6 +61,7 @@ class Home:
 
     folder: Path
     given: Mapping[str, str] = field(default_factory=dict)
+    python: str = sys.executable
 
     @property
     def environ(self) -> dict[str, str]:
@@ -70,7 +71,7 @@ class Home:
     def run(self, *arguments: str, **given: str) -> subprocess.CompletedProcess[str]:
         """``handraiser …`` to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "handraiser", *arguments],
+            [self.python, "-m", "handraiser", *arguments],
             cwd=self.folder,
             env={**self.environ, **given},
             capture_output=True,
@@ -155,7 +156,7 @@ class Started:
 @contextmanager
 def serving(home: Home, port: int) -> Iterator[Started]:
     """``handraiser serve``, ready."""
-    command = [sys.executable, "-m", "handraiser", "serve"]
+    command = [home.python, "-m", "handraiser", "serve"]
     environ = {"HANDRAISER_DRAIN_SECONDS": "0", **home.environ, "HANDRAISER_LISTEN": f"127.0.0.1:{port}"}
     with started(command, home.folder, environ) as service:
         service.until(lambda: status(f"http://127.0.0.1:{port}/readyz") == 200, "readiness")

@@ -64,9 +64,7 @@ def block(slug: str, locale: str, name: str, block_slug: str, variant: str) -> B
 
 
 def block_source(slug: str, variant: str, locale: str) -> str:
-    rows: Mapping[str, str] = next(
-        one["rows"] for one in starter(slug)["variants"] if one["key"] == variant
-    )
+    rows: Mapping[str, str] = next(one["rows"] for one in starter(slug)["variants"] if one["key"] == variant)
     return rows[locale]
 
 
@@ -120,7 +118,11 @@ def filled(slug: str, locale: str, body: Mapping[str, Any], chosen: Sequence[tup
 
 def bare(name: str) -> dict[str, Any]:
     """The least a receipt can be written from."""
-    return {"type": name, "customer": {"email": "bob@example.com"}, "order": {"id": "7", "currency": "EUR", "total": "12"}}
+    return {
+        "type": name,
+        "customer": {"email": "bob@example.com"},
+        "order": {"id": "7", "currency": "EUR", "total": "12"},
+    }
 
 
 def rich(name: str, *, currency: str = "EUR", lines: list[dict[str, Any]] | None = None) -> dict[str, Any]:
@@ -209,7 +211,11 @@ _RICH: dict[str, Any] = {
             "estimated_delivery": {"from": "2026-11-24", "to": "2026-11-26"},
             "remaining": 3,
         },
-        {"parcels": [{"tracking_number": "0034043"}], "estimated_delivery": "2026-11-30", "remaining": "One lamp follows."},
+        {
+            "parcels": [{"tracking_number": "0034043"}],
+            "estimated_delivery": "2026-11-30",
+            "remaining": "One lamp follows.",
+        },
     ],
     "pickup": {
         "name": "Lamp & Lumen Utrecht",

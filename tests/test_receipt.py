@@ -104,7 +104,7 @@ async def test_everything_else_is_rendered_harmlessly_with_a_warning(house: Runn
 
 
 async def test_data_is_never_markup_and_never_code(house: Running):
-    nasty = "<script>alert(1)</script>{{ 7*7 }}{% raw %}</td></mj-text>\"'><img src=x onerror=alert(1)>"
+    nasty = "<script>alert(1)</script>{{ 1111*1111 }}{% raw %}</td></mj-text>\"'><img src=x onerror=alert(1)>"
     order = an_order(
         customer={"first_name": nasty, "last_name": nasty},
         lines=[{"name": nasty, "total": "1", "options": [{"name": nasty, "value": nasty}]}],
@@ -115,8 +115,8 @@ async def test_data_is_never_markup_and_never_code(house: Running):
 
     assert re.findall(r"<script(?! type=\"application/ld\+json\")", answer["html"]) == []
     assert "<img src=x" not in answer["html"]
-    assert "49" not in answer["text"]
-    assert "{{ 7*7 }}" in answer["text"]
+    assert "1234321" not in answer["text"]
+    assert "{{ 1111*1111 }}" in answer["text"]
 
 
 async def test_a_block_that_fails_while_filling_costs_the_block_and_is_counted(
@@ -178,8 +178,11 @@ async def test_a_shop_that_wants_every_email_recorded_gets_503_while_the_databas
 
         status, problem = await house.post("/v1/emails", an_order(2), shop="boats")
 
+        open_status, _ = await house.post("/v1/emails?fail_open=true", an_order(2), shop="boats")
+
     assert status == 503
     assert problem["status"] == 503
+    assert open_status == 200
 
 
 async def test_requests_without_a_good_key_learn_nothing(house: Running):

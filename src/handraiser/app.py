@@ -211,9 +211,12 @@ def _count(metrics: Metrics, enrich: Enrich, answer: Answer, writer: Writer) -> 
         outcome = "replayed" if one.replayed else one.skipped_reason or ("composed" if one.message_id else "dry_run")
         metrics.emails.labels(slug, one.email["type"], outcome).inc()
         for skip in one.decision.skipped:
-            metrics.skipped.labels(slug, skip.reason).inc()
             if skip.reason == "fill_failed":
                 metrics.fill_failures.labels(slug, skip.block).inc()
+        if outcome in ("replayed", "dry_run"):
+            return
+        for skip in one.decision.skipped:
+            metrics.skipped.labels(slug, skip.reason).inc()
         for placement in one.decision.placements:
             metrics.blocks.labels(slug, placement.legal_class).inc()
 

@@ -83,7 +83,7 @@ class Enrich:
         """One payload as the finished email.
 
         Raises :class:`PayloadRefused` when a receipt cannot be written from it (under ``strict``: for any warning),
-        :class:`IdempotencyMismatch`, and :class:`StoreUnavailable` only for shops with ``fail_open`` off.
+        :class:`IdempotencyMismatch`, and :class:`StoreUnavailable` only where ``fail_open`` is off.
         """
         catalogue = self._shelf.shops.get(shop.id)
         letter = read_letter(body, shop, options, catalogue=catalogue, markets=self._markets, at=self._clock())
@@ -151,7 +151,7 @@ class Enrich:
                 log.warning("an objection was not kept", extra={"facts": {"error": type(error).__name__}})
 
     def _without_store(self, letter: Letter) -> Composed:
-        if not letter.shop.fail_open:
+        if not letter.fail_open:
             raise StoreUnavailable("the email could not be recorded")
         return replace(
             self._decided(letter, None, asking=False, settled=False), message_id=b"", skipped_reason="store_unavailable"
@@ -178,7 +178,7 @@ class Enrich:
         try:
             known: Known = await self._reader.read(messages.look_up, key)
         except StoreUnavailable:
-            if not letter.shop.fail_open:
+            if not letter.fail_open:
                 raise
             return None
         return known

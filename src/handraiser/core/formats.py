@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -58,8 +57,10 @@ class _Money:
 
     def _put_together(self, parts: tuple[str, str, str, str], amount: Decimal) -> str:
         prefix, group, point, suffix = parts
-        whole, _, cents = f"{amount.quantize(self._quantum, ROUND_HALF_EVEN):,f}".partition(".")
-        return f"{prefix}{whole.replace(',', group)}{point}{cents}{suffix}"
+        whole, _, cents = str(amount.quantize(self._quantum, ROUND_HALF_EVEN)).partition(".")
+        if len(whole) > 3:
+            whole = f"{int(whole):,}".replace(",", group)
+        return f"{prefix}{whole}{point}{cents}{suffix}"
 
     def format(self, amount: Decimal) -> str:
         parts = self._minus if amount < 0 else self._plus
@@ -69,17 +70,17 @@ class _Money:
 
 
 class Formats:
-    """How one language in one time zone writes things. ``locale`` is a tag such as ``de-AT``."""
+    """How one language in one time zone writes things.
+
+    ``locale`` is a tag such as ``de-AT``, ``code`` its usual spelling, ``direction`` is ``ltr`` or ``rtl``.
+    """
 
     def __init__(self, locale: str, time_zone: str) -> None:
         self.locale = Locale.parse(locale, sep="-")
         self._zone = ZoneInfo(time_zone)
         self._currencies: dict[str, _Money] = {}
-
-    @property
-    def direction(self) -> str:
-        """``ltr`` or ``rtl``."""
-        return "rtl" if self.locale.character_order == "right-to-left" else "ltr"
+        self.code = str(self.locale).replace("_", "-")
+        self.direction = "rtl" if self.locale.character_order == "right-to-left" else "ltr"
 
     def money(self, amount: Decimal, currency: str) -> str:
         """An amount with its currency, with the currency's own number of digits (JPY 0, KWD 3)."""
@@ -96,7 +97,7 @@ class Formats:
 
     def percent(self, value: Decimal) -> str:
         """A rate given in percent (21 for 21 %)."""
-        return str(format_percent(value / 100, locale=self.locale, format=_percent_pattern(self.locale)))
+        return _percent(value, self.locale)
 
     def date(self, value: Moment | None) -> str:
         """A day in long form; a moment is told in the shop's time zone."""
@@ -131,10 +132,10 @@ def _days(first: date, last: date, locale: Locale) -> str:
     return str(format_interval(first, last, "yMMMMd", locale=locale))
 
 
-@lru_cache(maxsize=256)
-def _percent_pattern(locale: Locale) -> Any:
+@lru_cache(maxsize=1024)
+def _percent(value: Decimal, locale: Locale) -> str:
     pattern = str(locale.percent_formats[None].pattern)
-    return pattern.replace("#,##0", "#,##0.###")
+    return str(format_percent(value / 100, locale=locale, format=pattern.replace("#,##0", "#,##0.###")))
 
 
 @lru_cache(maxsize=1024)

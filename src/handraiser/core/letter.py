@@ -18,11 +18,15 @@ from handraiser.errors import Fault, PayloadRefused
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How one email is to be made; ``request_hash`` says which requests are the same (SHA-256, 32 bytes)."""
+    """How one email is to be made.
+
+    ``request_hash`` says which requests are the same (SHA-256, 32 bytes); ``fail_open`` None is the shop's own choice.
+    """
 
     dry_run: bool = False
     strict: bool = False
     test: bool = False
+    fail_open: bool | None = None
     idempotency_key: str | None = None
     request_hash: bytes = b""
 
@@ -48,6 +52,11 @@ class Letter:
         """The shop's own id of the customer; None for a guest."""
         found: str | None = self.email["customer"].get("id")
         return found
+
+    @property
+    def fail_open(self) -> bool:
+        """Whether the email goes out, without asks, while the store is away."""
+        return self.shop.fail_open if self.options.fail_open is None else self.options.fail_open
 
     @property
     def to_other(self) -> bool:

@@ -53,6 +53,8 @@ _closed = with_config(_CLOSED)
 
 @_closed
 class Address(TypedDict):
+    """A postal address; `lines` are street and house number as they are written."""
+
     name: NotRequired[Text]
     company: NotRequired[Text]
     lines: NotRequired[list[Text]]
@@ -64,6 +66,8 @@ class Address(TypedDict):
 
 @_closed
 class Marketing(TypedDict):
+    """What the shop itself knows of this customer and one purpose."""
+
     state: Literal["subscribed", "unsubscribed", "not_subscribed", "unknown"]
     at: NotRequired[Moment]
     source: NotRequired[Text]
@@ -71,6 +75,9 @@ class Marketing(TypedDict):
 
 @_closed
 class Customer(TypedDict):
+    """The buyer. `id` is your own id (none for guests); `kind` and `orders_before` say whether it is a first
+    purchase."""
+
     email: MailAddress
     id: NotRequired[OptionalId]
     first_name: NotRequired[Text]
@@ -92,18 +99,24 @@ class Customer(TypedDict):
 
 @_closed
 class Option(TypedDict):
+    """A choice made for a line, such as a size or a colour."""
+
     name: Text
     value: Text
 
 
 @_closed
 class Download(TypedDict):
+    """A file that belongs to a line."""
+
     name: Text
     url: Url
 
 
 @_closed
 class Line(TypedDict):
+    """One thing bought. `total` is what the line costs in the end; `components` are the parts of a bundle."""
+
     id: NotRequired[OptionalId]
     sku: NotRequired[Text]
     name: Text
@@ -123,12 +136,16 @@ class Line(TypedDict):
 
 @_closed
 class Labelled(TypedDict):
+    """An amount with the words that stand before it."""
+
     label: Text
     amount: Amount
 
 
 @_closed
 class Discount(TypedDict):
+    """An amount taken off, with its code where there is one; the sign does not matter."""
+
     label: Text
     code: NotRequired[OptionalId]
     amount: Amount
@@ -136,6 +153,8 @@ class Discount(TypedDict):
 
 @_closed
 class Tax(TypedDict):
+    """One tax; `rate` is in percent."""
+
     label: Text
     rate: NotRequired[Amount]
     amount: Amount
@@ -143,6 +162,8 @@ class Tax(TypedDict):
 
 @_closed
 class GiftCard(TypedDict):
+    """What was paid by gift card; only the last digits of its number are shown."""
+
     label: Text
     last4: NotRequired[OptionalId]
     amount: Amount
@@ -150,12 +171,17 @@ class GiftCard(TypedDict):
 
 @_closed
 class Payment(TypedDict):
+    """How it is paid, and what is left to do for it."""
+
     method: NotRequired[Text]
     instructions: NotRequired[LongText]
 
 
 @_closed
 class Order(TypedDict):
+    """The order. Amounts are in `currency`; what is left out is not shown, and nothing is computed but missing
+    totals."""
+
     id: Id
     number: NotRequired[OptionalId]
     placed_at: NotRequired[Moment]
@@ -185,6 +211,8 @@ class Order(TypedDict):
 
 @_closed
 class Parcel(TypedDict):
+    """One parcel with its carrier and tracking."""
+
     carrier: NotRequired[Text]
     tracking_number: NotRequired[OptionalId]
     tracking_url: NotRequired[Url]
@@ -192,6 +220,8 @@ class Parcel(TypedDict):
 
 @_closed
 class PartLine(TypedDict):
+    """A line of a shipment or refund, named by the order line's `id` or `sku`."""
+
     id: NotRequired[OptionalId]
     sku: NotRequired[Text]
     name: NotRequired[Text]
@@ -210,6 +240,8 @@ def _day_or_span(value: object) -> str:
 
 @_closed
 class Shipment(TypedDict):
+    """What goes on its way together, when it is expected, and what follows later (`remaining`)."""
+
     parcels: NotRequired[list[Parcel]]
     lines: NotRequired[list[PartLine]]
     estimated_delivery: NotRequired[
@@ -220,6 +252,8 @@ class Shipment(TypedDict):
 
 @_closed
 class Pickup(TypedDict):
+    """Where the order can be picked up, and the code to say there."""
+
     name: Text
     address: NotRequired[Address]
     hours: NotRequired[LongText]
@@ -229,6 +263,8 @@ class Pickup(TypedDict):
 
 @_closed
 class Refund(TypedDict):
+    """What is paid back, how and why."""
+
     amount: Amount
     reason: NotRequired[Text]
     lines: NotRequired[list[PartLine]]
@@ -237,6 +273,8 @@ class Refund(TypedDict):
 
 @_closed
 class Subscription(TypedDict):
+    """The subscription that the order belongs to."""
+
     id: OptionalId
     next_at: NotRequired[Moment]
     interval: NotRequired[Text]
@@ -244,12 +282,17 @@ class Subscription(TypedDict):
 
 @_closed
 class SoftOptIn(TypedDict):
+    """Two facts of your check-out that many countries want before an email may ask: a notice where the address was
+    collected, and similar goods of your own."""
+
     notice_at_collection: NotRequired[bool]
     similar_goods: NotRequired[bool]
 
 
 @_closed
 class Notice(TypedDict):
+    """A text or link that must stand in the email: terms, right of withdrawal, identity. No block can move it."""
+
     title: Text
     text: NotRequired[LongText]
     url: NotRequired[Url]
@@ -257,6 +300,8 @@ class Notice(TypedDict):
 
 @_closed
 class Attachment(TypedDict):
+    """A file for the whole mail (`message/rfc822`); its content in base64."""
+
     filename: Text
     content_type: ContentType
     base64: Base64

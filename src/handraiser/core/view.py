@@ -30,7 +30,7 @@ def view(email: Mapping[str, Any], shop: Shop, formats: Formats, words: Words) -
     names = {line[key]: line["name"] for line in lines for key in ("id", "sku") if line.get(key)}
     return {
         "shop": shop_view(shop),
-        "locale": {"code": str(formats.locale).replace("_", "-"), "dir": formats.direction},
+        "locale": {"code": formats.code, "dir": formats.direction},
         "type": email["type"],
         "customer": _customer(email["customer"]),
         "order": {
@@ -108,6 +108,7 @@ def _money(amount: Decimal | None, currency: str, formats: Formats) -> str:
 
 
 def _line(line: Mapping[str, Any], currency: str, formats: Formats) -> dict[str, Any]:
+    parts = list(parts_of(line))
     return {
         "name": line["name"],
         "quantity": formats.quantity(line.get("quantity", Decimal(1))),
@@ -115,8 +116,8 @@ def _line(line: Mapping[str, Any], currency: str, formats: Formats) -> dict[str,
         "unit_price": _money(line.get("unit_price"), currency, formats),
         "total": _money(line_total(line), currency, formats),
         "options": line.get("options", ()),
-        "components": [_component(part, formats) for part in parts_of(line)],
-        "downloads": [file for one in (line, *parts_of(line)) for file in one.get("downloads", ())],
+        "components": [_component(part, formats) for part in parts],
+        "downloads": [file for one in (line, *parts) for file in one.get("downloads", ())],
         "image_url": line.get("image_url", ""),
         "url": line.get("url", ""),
         "kind": line.get("kind", ""),

@@ -21,7 +21,7 @@ from handraiser.report import Report
 from handraiser.settings import Settings
 
 MIME = "message/rfc822"
-_QUERY = {"dry_run", "strict"}
+_QUERY = {"dry_run", "strict", "fail_open"}
 _KEY_LIMIT = 255
 
 
@@ -37,6 +37,12 @@ class Emails:
         flags = (
             Parameter("dry_run", "query", "decide and render, record nothing", {"type": "boolean"}),
             Parameter("strict", "query", "refuse (422) what would only be a warning", {"type": "boolean"}),
+            Parameter(
+                "fail_open",
+                "query",
+                "while the database is away: true sends the email without asks, false answers 503; else the shop decides",
+                {"type": "boolean"},
+            ),
             Parameter("Idempotency-Key", "header", "same key and body: same email again", {"type": "string"}),
         )
         return (
@@ -88,6 +94,7 @@ class Emails:
             dry_run=flags.get("dry_run", False),
             strict=flags.get("strict", caller.key.test),
             test=caller.key.test,
+            fail_open=flags.get("fail_open"),
             idempotency_key=key,
             request_hash=request_hash(request, raw) if key else b"",
         )
@@ -169,7 +176,7 @@ def read_flags(request: web.Request) -> dict[str, bool]:
     faults: list[Fault] = []
     for name, value in request.query.items():
         if name not in _QUERY:
-            faults.append(Fault(name, "unknown_parameter", "known are: dry_run, strict"))
+            faults.append(Fault(name, "unknown_parameter", f"known are: {', '.join(sorted(_QUERY))}"))
         elif value not in ("true", "false"):
             faults.append(Fault(name, "wrong_type", "write true or false"))
         else:

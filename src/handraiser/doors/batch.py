@@ -45,6 +45,9 @@ class Batch:
                 parameters=(
                     Parameter("dry_run", "query", "decide and render, record nothing", {"type": "boolean"}),
                     Parameter("strict", "query", "refuse (422) what would only be a warning", {"type": "boolean"}),
+                    Parameter(
+                        "fail_open", "query", "false: 503 a line while the database is away", {"type": "boolean"}
+                    ),
                 ),
                 request="EmailLines",
                 answer="ComposedEmailLines",
@@ -112,6 +115,7 @@ class Batch:
                 dry_run=flags.get("dry_run", False),
                 strict=flags.get("strict", caller.key.test),
                 test=caller.key.test,
+                fail_open=flags.get("fail_open"),
                 idempotency_key=None if key is None else check_key(key, "/idempotency_key"),
                 request_hash=hashlib.sha256(b"batch\n" + request.query_string.encode() + b"\n" + line.strip()).digest(),
             )

@@ -108,7 +108,10 @@ BLOCKS = {
     "branch_over_columns": "<mj-section><mj-column>{% if pickup %}</mj-column><mj-column>{% endif %}</mj-column></mj-section>",
     "social_loop": "<mj-section><mj-column><mj-social>{% for n in notices %}"
     '<mj-social-element href="{{ n.url }}">x</mj-social-element>{% endfor %}</mj-social></mj-column></mj-section>',
-    "deep": "<mj-section><mj-column><mj-text>" + "<div>" * 9000 + "</div>" * 9000 + "</mj-text></mj-column></mj-section>",
+    "deep": "<mj-section><mj-column><mj-text>"
+    + "<div>" * 9000
+    + "</div>" * 9000
+    + "</mj-text></mj-column></mj-section>",
     "huge": "<mj-section><mj-column><mj-text>" + "x" * 300_000 + "</mj-text></mj-column></mj-section>",
     "never_closed": "<mj-section><mj-column><mj-text>{{ order.number </mj-text></mj-column></mj-section>",
     "never_ended": "<mj-section><mj-column><mj-text>{% if pickup %}x</mj-text></mj-column></mj-section>",

@@ -80,7 +80,9 @@ NASTY = (
     "zqe0xzq zqs1xzq &amp; &lt;",
     "]]> ${x} %s {0}",
 )
-texts = st.one_of(st.sampled_from(NASTY), st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters="\\"), max_size=12))
+texts = st.one_of(
+    st.sampled_from(NASTY), st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters="\\"), max_size=12)
+)
 plain_links = st.sampled_from(["https://a.example/?x=1&y=2", "https://b.example/%20"])
 links = plain_links | st.just("http://c.example/ü")
 
@@ -98,11 +100,15 @@ contexts = st.fixed_dictionaries(
         "shop": st.fixed_dictionaries(
             {
                 "url": plain_links,
-                "brand": st.fixed_dictionaries({"font": st.just("Arial, sans-serif"), "text": st.sampled_from(["#123456", "red"])}),
+                "brand": st.fixed_dictionaries(
+                    {"font": st.just("Arial, sans-serif"), "text": st.sampled_from(["#123456", "red"])}
+                ),
             }
         ),
         "customer": st.fixed_dictionaries({"name": texts}),
-        "order": st.fixed_dictionaries({"number": texts, "lines": _lines(0), "note": st.lists(texts, max_size=3).map("\n".join)}),
+        "order": st.fixed_dictionaries(
+            {"number": texts, "lines": _lines(0), "note": st.lists(texts, max_size=3).map("\n".join)}
+        ),
         "refund": st.one_of(st.none(), st.fixed_dictionaries({"amount": texts, "lines": _lines(0)})),
         "ask": st.fixed_dictionaries({"url": links, "promise": texts}),
     }
@@ -140,7 +146,9 @@ def _words(text: str) -> str:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["lines", "name", "url", "brand"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["lines", "name", "url", "brand"]), inner)
+    ),
     max_leaves=8,
 )
 
@@ -156,8 +164,13 @@ def test_no_shape_of_data_makes_a_fill_fail(context: dict[str, Any]):
 
 @pytest.mark.parametrize("slot", sorted(BLOCKS))
 def test_a_block_compiled_alone_equals_the_page_compiled_with_it(slot: str):
-    whole = ENGINE.load_page(compiled_page(PAGE.replace(f'{{{{ slot("{slot}") }}}}', BLOCKS[slot]).replace("ask.", "extra.")))
-    context = {"shop": {"brand": {"font": "Arial", "text": "red"}, "url": "https://a.example/"}, "order": {"lines": [{}]}}
+    whole = ENGINE.load_page(
+        compiled_page(PAGE.replace(f'{{{{ slot("{slot}") }}}}', BLOCKS[slot]).replace("ask.", "extra."))
+    )
+    context = {
+        "shop": {"brand": {"font": "Arial", "text": "red"}, "url": "https://a.example/"},
+        "order": {"lines": [{}]},
+    }
     ask = {"url": "https://go.example/", "promise": "News"}
 
     alone = ENGINE.fill(COMPILED, {slot: (LOADED[slot], {"ask": ask})}, context)

@@ -45,11 +45,11 @@ class _Reader(HTMLParser):
 
 def unbalanced(html: str) -> str:
     """The first element that is closed wrongly or never, in either view; "" when all is well."""
-    for seen_by, view in (("browsers", browser_view), ("Outlook", outlook_view)):
+    for seen_by, view in (("browsers see", browser_view), ("Outlook sees", outlook_view)):
         reader = _Reader()
         reader.feed(view(html))
         reader.close()
         fault = reader.fault or (f"<{reader.open[-1]}> is never closed" if reader.open else "")
         if fault:
-            return f"as {seen_by} see it, {fault}"
+            return f"as {seen_by} it, {fault}"
     return ""

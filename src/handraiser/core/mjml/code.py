@@ -64,7 +64,7 @@ def program(
         try:
             return completed(*brand)
         except TypeError:  # something that cannot be looked up, so nothing of ours
-            return completed(*map(str, brand))
+            return completed(*map(text, brand))
 
     names: dict[str, Any] = {
         **{f"f_{name}": function for name, function in filters.items()},

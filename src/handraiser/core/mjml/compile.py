@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from mjml import mjml2html
 
@@ -28,7 +28,7 @@ VERSION = "2"
 
 Direction = Literal["ltr", "rtl"]
 _MARKS = ("zqm1xzq", "zqm2xzq")
-_STYLE = re.compile(r"<style[^>]*>.*?</style>", re.DOTALL)
+_STYLE = re.compile(r"(<style[^>]*>)(.*?)(</style>)", re.DOTALL)
 _RULE = re.compile(r"[^{}]+\{[^{}]*\}")
 _SIDED = re.compile(
     r"""(\btext-align:\s*|\bfloat:\s*|\balign="|\bdirection:|\b(?:padding|margin|border)-)(left|right|ltr)\b"""
@@ -46,7 +46,7 @@ def compile_page(
     tokens = Tokens()
     faults, text = lint(ready, tokens, block=False)
     _refuse(faults)
-    html = _mjml(text, _rooted(text.text, locale, direction))
+    html = laid_out(text, _rooted(text.text, locale, direction))
     _check_tokens(text, html, tokens)
     head, end, body = finished(html, direction).partition("</head>")
     title = re.search(r"<title>(.*?)</title>", head, re.DOTALL)
@@ -77,8 +77,8 @@ def compile_block(
     opening = tokenise(Source.of("page", opening), tokens).text
     faults, text = lint(_ready(name, source, {}, words), tokens, block=True)
     _refuse(faults)
-    bare = _mjml(text, _rooted(opening + closing, locale, direction))
-    html = _mjml(text, _rooted(opening + _MARKS[0] + text.text + _MARKS[1] + closing, locale, direction))
+    bare = laid_out(text, _rooted(opening + closing, locale, direction))
+    html = laid_out(text, _rooted(opening + _MARKS[0] + text.text + _MARKS[1] + closing, locale, direction))
     head, _, body = html.partition("</head>")
     _, mark, rest = body.partition(_MARKS[0])
     fragment, other, _ = rest.partition(_MARKS[1])
@@ -140,9 +140,10 @@ def _rooted(text: str, locale: str, direction: str) -> str:
     return re.sub(r"<mjml[^>]*>", f'<mjml lang="{locale}" dir="{direction}">', text, count=1)
 
 
-def _mjml(source: Source, text: str) -> str:
+def laid_out(source: Source, text: str, **options: Any) -> str:
+    """What the MJML engine makes of the token text of ``source``; raises :class:`TemplateRefused` when it cannot."""
     try:
-        return str(mjml2html(engine_ready(text), fonts={}))
+        return str(mjml2html(engine_ready(text), fonts={}, **options))
     except ValueError as error:
         raise TemplateRefused([source.fault(0, "mjml", str(error))]) from None
     except BaseException as error:
@@ -194,20 +195,18 @@ def mirrored(html: str) -> str:
 
 
 def _head_delta(bare: str, full: str) -> str:
-    """The CSS that only the block brings: whole style elements, or the rules that a media query gained."""
+    """The CSS that only the block brings: whole style elements, or the column rules that one of them gained."""
     known = set(_STYLE.findall(bare))
-    rules = {rule.strip() for style in known for rule in _RULE.findall(style)}
+    rules = {rule.strip() for _, style, _ in known for rule in _RULE.findall(style)}
     delta = []
-    for style in _STYLE.findall(full):
-        if style in known:
+    for opening, style, closing in _STYLE.findall(full):
+        if (opening, style, closing) in known:
             continue
-        if ".mj-column-" in style and "@media only screen" in style:
-            own = [rule for rule in re.findall(r"\.mj-column-[\w-]+\s*\{[^{}]*\}", style) if rule.strip() not in rules]
-            query = re.search(r"@media[^{]*", style)
-            if own and query:
-                delta.append(f'<style type="text/css">{query.group(0)}{{ {" ".join(own)} }}</style>')
-        else:
-            delta.append(style)
+        if ".mj-column-" in style:
+            media = re.match(r"\s*@media[^{]*\{", style)
+            own = " ".join(rule for rule in map(str.strip, _RULE.findall(style)) if rule not in rules)
+            style = f"{media.group(0)} {own} }}" if media else own
+        delta.append(f"{opening}{style}{closing}")
     return "".join(delta)
 
 

@@ -127,7 +127,7 @@ class Tokens:
 
 def near(word: str, known: Mapping[str, object] | frozenset[str], form: str = "{}") -> str:
     """The suggestion for a word that is not known, or ""."""
-    found = difflib.get_close_matches(word, known, 1, 0.7)
+    found = difflib.get_close_matches(word, known, 1, 0.65)
     return f"did you mean {form.format(found[0])}?" if found else ""
 
 
