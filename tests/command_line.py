@@ -124,7 +124,7 @@ class Started:
     @staticmethod
     def _gather(stream: Any, lines: list[str]) -> None:
         for line in stream:
-            lines.append(line.rstrip("\n"))
+            lines.append(line.rstrip("\n"))  # noqa: PERF401 - others read the list while it grows
 
     def until(self, found: Any, what: str) -> Any:
         """What ``found()`` gives once it gives something; fails when the process ends or takes too long."""
@@ -160,7 +160,11 @@ def serving(home: Home, port: int) -> Iterator[Started]:
     environ = {"HANDRAISER_DRAIN_SECONDS": "0", **home.environ, "HANDRAISER_LISTEN": f"127.0.0.1:{port}"}
     with started(command, home.folder, environ) as service:
         service.until(lambda: status(f"http://127.0.0.1:{port}/readyz") == 200, "readiness")
-        yield service
+        try:
+            yield service
+        except BaseException as error:
+            error.add_note("\n".join(["the service's log:", *service.log[-20:]]))
+            raise
 
 
 def status(url: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -79,8 +80,9 @@ def test_shops_are_added_listed_shown_and_switched(kept: Home):
     assert kept.done("shops", "mode", "my-shop", "on") == "my-shop is now on\n"
 
     shown = kept.done("shops", "show", "my-shop")
-    assert "company" in shown and "slug: my-company" in shown
-    assert "{" not in shown and "(" not in shown, "people are shown no Python"
+    assert "company" in shown
+    assert "slug: my-company" in shown
+    assert not re.search(r"[{(\[]", shown), "people are shown no Python"
 
 
 def test_a_key_is_shown_once_and_never_again(kept: Home):
@@ -137,13 +139,15 @@ def test_a_second_service_on_the_same_file_says_who_holds_it(served: tuple[Home,
 
     said = home.refused("serve", HANDRAISER_LISTEN=f"127.0.0.1:{free_port()}")
 
-    assert said.startswith(f"handraiser: Process {holder} has handraiser.db open.") and "PostgreSQL" in said
+    assert said.startswith(f"handraiser: Process {holder} has handraiser.db open.")
+    assert "PostgreSQL" in said
     assert home.refused("migrate").startswith(f"handraiser: Process {holder} has handraiser.db open.")
 
 
 def test_sqlite_carries_one_worker(home: Home):
     said = home.refused("serve", "--workers", "2")
-    assert "SQLite" in said and "postgresql://" in said
+    assert "SQLite" in said
+    assert "postgresql://" in said
 
 
 def test_an_address_that_cannot_be_had_is_said_in_one_line(home: Home):
@@ -160,18 +164,23 @@ def test_render_writes_html_and_text_and_tells_what_was_decided(home: Home):
     said = home.done("render", order(home.folder, loyalty=1), "-o", "out")
 
     html, text = (home.folder / "out" / f"order.{kind}" for kind in ("html", "txt"))
-    assert "Tent" in html.read_text() and "Tent" in text.read_text()
-    assert "subject: " in said and f"html: {Path('out') / 'order.html'}" in said
+    assert "Tent" in html.read_text()
+    assert "Tent" in text.read_text()
+    assert "subject: " in said
+    assert f"html: {Path('out') / 'order.html'}" in said
     assert "placed: ask: newsletter-after-order (a)" in said
     assert "warning: /loyalty: " in said
-    assert sorted(path.name for path in home.folder.iterdir()) == ["my-shop.toml", "order.json", "out"], "nothing is kept"
+    assert sorted(path.name for path in home.folder.iterdir()) == ["my-shop.toml", "order.json", "out"], (
+        "nothing is kept"
+    )
 
 
 def test_render_says_what_is_wrong_with_a_payload(home: Home):
     (home.folder / "half.json").write_text('{"type": ')
     assert home.refused("render", "half.json").startswith("handraiser: ")
     said = home.refused("render", order(home.folder, order={"id": "1"}))
-    assert "/order/currency" in said and "/order" in said
+    assert "/order/currency" in said
+    assert "/order" in said
     assert "known are: fjell-fjord" in home.refused("render", order(home.folder), "--shop", "none")
     assert not list(home.folder.glob("*.html"))
 
@@ -192,7 +201,7 @@ def test_check_names_all_faults_at_once(home: Home, tmp_path: Path):
     (of_block / "blocks" / "order-care" / "a.en.mjml").write_text(BROKEN_BLOCK)
     ended = home.run("check", HANDRAISER_TEMPLATES_DIR=str(of_block))
     assert ended.returncode == 1
-    assert "mj-colum" in ended.stderr and "mj-column" in ended.stderr, "the place and what was meant"
+    assert re.search(r"order-care.*:1:\d+: .*mj-colum\b.*mj-column", ended.stderr), "the place and what was meant"
     assert ended.stderr.rstrip().splitlines()[-1].startswith("Error: ")
 
 
@@ -217,6 +226,25 @@ def test_check_and_migrate_on_an_empty_a_current_and_a_newer_database(home: Home
     assert "newer version" in home.refused("migrate")
     assert "newer version" in home.refused("serve")
     assert "newer version" in home.run("check").stderr
+
+
+def test_on_postgresql_commands_go_straight_to_the_database_also_beside_a_service(home: Home, postgres_url: str):
+    given = {"HANDRAISER_PEPPER": "1:" + "p" * 40, "HANDRAISER_SIGNING_KEYS": "1:" + "s" * 40}
+    there = Home(home.folder, {**home.given, **given, "HANDRAISER_DATABASE_URL": postgres_url})
+    lacking = there.run("check")
+    assert lacking.returncode == 1
+    assert "database: migration 0001_beginning is not applied; run handraiser migrate" in lacking.stderr
+
+    there.done("migrate")
+    assert there.done("check") == "all good\n"
+    there.done("shops", "add", "my-shop.toml")
+    port = free_port()
+    with serving(there, port):
+        key = there.done("keys", "add", "--shop", "my-shop").strip()
+        answer = fetched(f"http://127.0.0.1:{port}/v1/emails", key, an_order())
+        told = json.loads(there.done("why", answer["message_id"], "--json"))
+    assert {one["slot"] for one in told["placements"]} == {"service", "ask"}
+    assert not (home.folder / ".state" / "secrets.json").exists(), "replicas share what they are given"
 
 
 def test_a_wrong_setting_stops_every_command_with_a_line_for_each_fault(home: Home):
@@ -251,7 +279,8 @@ def test_a_database_that_is_away_is_said_in_one_line(home: Home):
 def test_a_shop_file_is_refused_with_all_its_faults(home: Home):
     (home.folder / "odd.toml").write_text(SHOP.replace('slug = "my-shop"', 'slug = "My Shop"\nmoed = "on"'))
     said = home.refused("shops", "add", "odd.toml")
-    assert "slug: " in said and "did you mean mode?" in said
+    assert "slug: " in said
+    assert "did you mean mode?" in said
     (home.folder / "odd.toml").write_bytes(b'name = "\xff"')
     assert "UTF-8" in home.refused("shops", "add", "odd.toml")
 
@@ -259,8 +288,11 @@ def test_a_shop_file_is_refused_with_all_its_faults(home: Home):
 def test_a_folder_that_cannot_be_written_is_said_in_one_line(home: Home):
     (home.folder / "file").write_text("")
     said = home.refused("shops", "list", HANDRAISER_STATE_DIR=str(home.folder / "file" / "state"))
-    assert said.startswith("handraiser: ") and "file" in said
-    assert home.refused("render", order(home.folder), "-o", str(home.folder / "file" / "out")).startswith("handraiser: ")
+    assert said.startswith("handraiser: ")
+    assert "file" in said
+    assert home.refused("render", order(home.folder), "-o", str(home.folder / "file" / "out")).startswith(
+        "handraiser: "
+    )
 
 
 def test_sigterm_turns_readiness_off_first_finishes_what_is_at_work_and_ends_with_0(home: Home):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import email
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,14 +84,17 @@ def first_start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Demo
         yield demo, json.loads(line), demo.mails(), make
 
 
-def test_make_run_tells_machines_where_to_look_in_one_line(first_start: tuple[Demo, dict[str, str], list[str], Started]):
+def test_make_run_tells_machines_where_to_look_in_one_line(
+    first_start: tuple[Demo, dict[str, str], list[str], Started],
+):
     _, told, mails, make = first_start
 
-    assert set(told) == ANSWER_KEYS and len(make.out) == 1
-    assert "Handraiser" not in told["email_html"]
+    assert set(told) == ANSWER_KEYS
+    assert len(make.out) == 1
     html = Path(told["email_html"]).read_text()
     assert told["opt_in_url"] in html
-    assert status(told["console_url"]) == 200 and status(f"{told['base_url']}/docs") == 200
+    assert status(told["console_url"]) == 200
+    assert status(f"{told['base_url']}/docs") == 200
     assert mails
 
 
@@ -107,7 +109,7 @@ def test_the_demos_key_composes_an_own_order(first_start: tuple[Demo, dict[str, 
     demo, told, mails, _ = first_start
     answer = fetched(f"{told['base_url']}/v1/emails?dry_run=true", told["api_key"], an_order(4711))
     assert "Tent" in answer["html"]
-    assert demo.mails() == mails or len(demo.mails()) == len(mails) + 1
+    assert set(mails) <= set(demo.mails())
 
 
 @pytest.mark.curl
@@ -121,7 +123,8 @@ def test_the_readmes_curl_runs_as_it_stands(
     answer = json.loads(shell(snippet.replace("--max-time 2", "--max-time 60"), tmp_path, environ))
 
     assert {"subject", "html", "text", "headers", "placements", "skipped", "warnings"} <= set(answer)
-    assert answer["warnings"] == [] and "Tent" in answer["text"]
+    assert answer["warnings"] == []
+    assert "Tent" in answer["text"]
 
 
 @pytest.mark.curl
@@ -133,7 +136,10 @@ def test_the_references_shell_snippet_gives_a_whole_mail_and_falls_back_without_
     environ = {**demo.environ, "HANDRAISER_KEY": told["api_key"], "SERVER": told["base_url"]}
 
     assert shell(snippet, tmp_path, environ) == ""
-    assert b"\r\nSubject: " in (tmp_path / "mail.eml").read_bytes() or "Subject: " in (tmp_path / "mail.eml").read_text()
+    mail = email.message_from_bytes((tmp_path / "mail.eml").read_bytes())
+    kinds = [part.get_content_type() for part in mail.walk()]
+    assert mail["Subject"]
+    assert kinds.index("text/plain") < kinds.index("text/html")
 
     away = {**environ, "SERVER": f"http://127.0.0.1:{free_port()}"}
     ended = subprocess.run(["bash", "-c", snippet], cwd=tmp_path, env=away, capture_output=True, text=True, check=False)
@@ -189,7 +195,8 @@ def test_the_reference_shows_its_snippets_with_the_services_address(
         page = answer.read().decode()
     for title in ("curl", "Python", "JavaScript"):
         assert f"<h3>{title}</h3>" in page
-    assert "$SERVER" not in page and told["base_url"] in page
+    assert "$SERVER" not in page
+    assert told["base_url"] in page
 
 
 @pytest.mark.curl
@@ -207,10 +214,12 @@ def test_a_second_start_sets_nothing_up_loses_nothing_and_posts_nothing_twice(
         assert (ROOT / ".venv" / "run.stamp").stat().st_mtime_ns == stamp
         assert "Setting up" not in "\n".join(again.log)
         printed = "\n".join(again.out)
-        assert told["opt_in_url"] in printed and told["api_key"] in printed and told["email_html"] in printed
+        for name in ANSWER_KEYS - {"base_url"}:
+            assert told[name] in printed
 
         answer = json.loads(shell(curl, tmp_path, demo.environ))
-        assert "Tent" in answer["html"] and answer["warnings"] == []
+        assert "Tent" in answer["html"]
+        assert answer["warnings"] == []
         assert len(demo.mails()) == len(before) + 1, "the pasted order appears in the inbox"
 
 
@@ -300,7 +309,9 @@ def test_operations_names_every_metric():
 
 def test_the_dependency_record_names_every_dependency():
     record = (ROOT / "docs/decisions/0004-dependencies.md").read_text()
-    declared = re.findall(r'^  "([\w-]+)', (ROOT / "pyproject.toml").read_text().split("dependencies = [")[1].split("]")[0], re.M)
+    declared = re.findall(
+        r'^  "([\w-]+)', (ROOT / "pyproject.toml").read_text().split("dependencies = [")[1].split("]")[0], re.M
+    )
 
     assert declared
     assert re.findall(r"^\| ([a-z][\w-]+) \|", record, re.MULTILINE) == ["package", *declared]
@@ -320,10 +331,12 @@ def test_every_decision_is_one_page_of_one_form():
     decisions = sorted((ROOT / "docs/decisions").glob("*.md"))
     for n, path in enumerate(decisions, 1):
         text = path.read_text()
-        assert path.name.startswith(f"{n:04}-") and text.startswith(f"# {n}. "), path.name
+        assert path.name.startswith(f"{n:04}-"), path.name
+        assert text.startswith(f"# {n}. "), path.name
         assert len(text.splitlines()) <= 60, path.name
         headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
-        assert headings[:3] == ["Question", "Decision", "Why"] and headings[-1] == "Consequences", path.name
+        assert headings[:3] == ["Question", "Decision", "Why"], path.name
+        assert headings[-1] == "Consequences", path.name
 
 
 def test_the_changelog_says_what_is_not_released_yet():

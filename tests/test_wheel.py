@@ -74,7 +74,9 @@ def test_the_wheel_needs_what_pyproject_declares_and_starts_by_its_name(wheel: P
         about = archive.read(f"handraiser-{__version__}.dist-info/METADATA").decode()
         starts = archive.read(f"handraiser-{__version__}.dist-info/entry_points.txt").decode()
 
-    needed = {line.partition(": ")[2].partition(">")[0] for line in about.splitlines() if line.startswith("Requires-Dist")}
+    needed = {
+        line.partition(": ")[2].partition(">")[0] for line in about.splitlines() if line.startswith("Requires-Dist")
+    }
     assert {"aiohttp", "mjml-python", "jinja2", "itsdangerous", "aiosqlite", "asyncpg"} <= needed
     assert "handraiser = handraiser.__main__:main" in starts
 

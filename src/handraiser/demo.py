@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
+import re
 import shlex
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import click
 import orjson
 
-from handraiser.app import Service, open_service, run, web_app
+from handraiser.app import Service, clock, open_service, run, web_app
 from handraiser.core.shop import Shop
 from handraiser.doors.catcher import Catcher
-from handraiser.doors.demo import Answered, Demo, Mailbox, Sample, for_viewing
+from handraiser.doors.demo import Answered, Caught, Demo, Mailbox, Sample, for_viewing, moved
 from handraiser.errors import HandraiserError
 from handraiser.settings import Settings
 from handraiser.store.access import SCOPES, split
@@ -27,6 +32,9 @@ SHOPS = {"fjell-fjord": "fjell", "lamp-lumen": "lamp"}
 """Slug of each demo shop and the first label of its host name below localhost."""
 SHOWN_FIRST = "us-order"
 API_SECONDS = 30.0
+FRESH_DAYS = 25
+"""A sample older than this is posted again: the links of its mail live 30 days."""
+_HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
 _EVERYWHERE = ("localhost", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 _LOOPBACK = ("127.0.0.1", "::1", *_EVERYWHERE)
 
@@ -40,10 +48,16 @@ async def run_demo(settings: Settings, *, as_json: bool = False) -> None:
 
     ``as_json`` prints one line ``{base_url, api_key, email_html, opt_in_url, console_url}`` when ready. What it made
     (database, keys, mails) stays in ``settings.state_dir``; a second start finds it again and posts nothing twice.
+    Raises :class:`DemoFailed` when there is nothing to show.
     """
+    _may_listen(settings)
+    if settings.log_level == "INFO":  # a person reads this terminal
+        logging.getLogger("handraiser").setLevel(logging.WARNING)
     files = DemoFiles.read(settings.templates / "demo")
     keeper = Keeper.open(settings.state_dir / "demo")
-    async with open_service(settings) as service:
+    waiting = asyncio.create_task(_ask_for_patience())
+    # No load balancer has to notice that a demo stops, so nothing is waited for.
+    async with open_service(settings.model_copy(update={"drain_seconds": 0.0})) as service:
         settings = service.settings
         shops = [await _shop(service, slug, settings) for slug in SHOPS]
         for controller_id in {shop.controller.id for shop in shops}:
@@ -54,13 +68,12 @@ async def run_demo(settings: Settings, *, as_json: bool = False) -> None:
         keys = {shop.slug: await _key(service, keeper, shop.slug) for shop in shops}
         mailbox = Mailbox(settings.state_dir / "demo" / "mails")
         mailbox.load()
-        pepper = settings.keys("pepper")[-1][1]
         catcher = Catcher(
             mailbox,
             database=service.database,
             links=service.links,
             shops=shops,
-            pepper=pepper,
+            pepper=settings.keys("pepper")[-1][1],
             confirmation=files.confirmation,
         )
         service.enrich.observers.append(catcher.composed)
@@ -72,16 +85,45 @@ async def run_demo(settings: Settings, *, as_json: bool = False) -> None:
                 samples=files.samples,
                 shops={shop.slug: shop.name for shop in shops},
                 send=sender.send,
+                press=sender.press_as_script,
                 statuses=catcher.statuses,
                 collect=catcher.collect,
                 seconds=settings.body_seconds,
             )
 
             async def ready() -> None:
-                first = await _post_samples(sender, files.samples, settings.state_dir / "demo")
-                _tell(_base(settings), keys, first, as_json=as_json)
+                first = await _post_samples(sender, keeper, mailbox, files.samples)
+                waiting.cancel()
+                await asyncio.wait([waiting])
+                _tell(settings, keys, first, as_json=as_json)
 
             await run(service, web_app(service, door.routes()), ready)
+
+
+def _may_listen(settings: Settings) -> None:
+    """Raise :class:`DemoFailed` now, rather than after everything was compiled, when the port is taken."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        socket.create_server((settings.host.strip("[]"), settings.port), family=family).close()
+    except OSError as error:
+        raise DemoFailed(
+            f"cannot listen on {settings.listen}: {error.strerror}; "
+            f"choose another port with --listen 127.0.0.1:{settings.port % 60_000 + 1}, or HANDRAISER_LISTEN"
+        ) from None
+
+
+async def _ask_for_patience() -> None:
+    """Say on standard error that the first start takes a while, and then that it goes on, until cancelled."""
+    await asyncio.sleep(1)
+    click.echo(
+        "Loading two shops; the first start compiles their emails and blocks, some 20 seconds .", nl=False, err=True
+    )
+    try:
+        while True:
+            await asyncio.sleep(1)
+            click.echo(".", nl=False, err=True)
+    finally:
+        click.echo(err=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +163,15 @@ class Sender:
             answer = orjson.loads(await response.read())
         return Answered(response.status, answer, answer.get("message_id") or "")
 
+    async def press_as_script(self, url: str) -> None:
+        """Open a link and send its form as a program does: with its nonce, without a sign of a person."""
+        parts = urlsplit(url)
+        here, headers = f"{self.base_url}{parts.path}", {"Host": parts.netloc, "User-Agent": "Mozilla/5.0 (a script)"}
+        async with self.session.get(here, headers=headers) as page:
+            fields = dict(_HIDDEN.findall(await page.text()))
+        async with self.session.post(here, data=fields | {"action": "yes"}, headers=headers) as told:
+            await told.read()
+
 
 def _base(settings: Settings) -> str:
     """Where a program on this machine reaches the service."""
@@ -156,28 +207,46 @@ async def _key(service: Service, keeper: Keeper, slug: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _First:
-    """What the first mail with an ask gives to look at."""
+class First:
+    """A sample's mail, and where its HTML lies to be opened."""
 
+    mail: Caught
     email_html: Path
-    opt_in_url: str
 
 
-async def _post_samples(sender: Sender, samples: Sequence[Sample], folder: Path) -> _First:
-    """Post every sample under a key made of its content, so that a second start finds the same mails again."""
-    firsts: list[_First] = []
-    for sample in samples:
-        body = orjson.dumps(sample.payload)
-        answer = await sender.send(sample.shop, body, f"demo-{sample.name}-{sha256(body).hexdigest()[:16]}")
-        if answer.status != 200:
+async def _post_samples(sender: Sender, keeper: Keeper, mailbox: Mailbox, samples: Sequence[Sample]) -> First:
+    """Post what an earlier start did not, and choose the mail to show first: it holds an ask."""
+    for anew in (False, True):
+        firsts = [await _first(sender, keeper, mailbox, sample, anew=anew) for sample in samples]
+        asking = [first for first in firsts if first.mail.ask_url]
+        if asking:
+            return max(asking, key=lambda first: SHOWN_FIRST in first.email_html.name)
+    raise DemoFailed("no sample holds an ask; `handraiser check` says what is wrong with the blocks")
+
+
+async def _first(sender: Sender, keeper: Keeper, mailbox: Mailbox, sample: Sample, *, anew: bool) -> First:
+    """The sample's mail of an earlier start, or a new one.
+
+    What was posted is remembered here, because an Idempotency-Key is forgotten after days. A sample that changed, whose
+    mail is gone, or whose links come to their end, is posted again for a new customer: the first was asked already.
+    """
+    kept: dict[str, dict[str, Any]] = keeper.values.get("samples", {})
+    key = sender.keys[sample.shop]
+    digest = sha256(key.encode() + orjson.dumps(sample.payload)).hexdigest()[:16]
+    known = kept.get(sample.name, {"round": -1, "digest": "", "mail": ""})
+    mail = mailbox.get(known["mail"]) if known["digest"] == digest and known["mail"] in mailbox else None
+    if mail is None or anew or mail.at < clock() - FRESH_DAYS * 86_400_000:
+        turn = known["round"] + 1
+        country, soft = sample.payload["customer"]["country"], "soft_opt_in" in sample.payload
+        payload = moved(sample.payload, country, soft_opt_in=soft, fresh=str(turn)) if turn else sample.payload
+        answer = await sender.send(sample.shop, orjson.dumps(payload), f"demo-{sample.name}-{digest}-{turn}")
+        if answer.message_id not in mailbox:
             raise DemoFailed(f"sample {sample.name}: {answer.status} {json.dumps(answer.body, ensure_ascii=False)}")
-        path = folder / f"{sample.name}.html"
-        path.write_text(for_viewing(answer.body["html"], f"{sender.base_url}/demo/pictures/"), encoding="utf-8")
-        url = next((placed["url"] for placed in answer.body["placements"] if placed.get("url")), "")
-        firsts.append(_First(path.absolute(), url))
-    if not any(first.opt_in_url for first in firsts):
-        raise DemoFailed("no sample holds an ask; `handraiser check` says what is wrong with the blocks")
-    return max((first for first in firsts if first.opt_in_url), key=lambda first: SHOWN_FIRST in first.email_html.name)
+        mail = mailbox.get(answer.message_id)
+        keeper.keep("samples", kept | {sample.name: {"round": turn, "digest": digest, "mail": mail.id}})
+    path = keeper.path.parent / f"{sample.name}.html"
+    path.write_text(for_viewing(mail.html, f"{sender.base_url}/demo/pictures/"), encoding="utf-8")
+    return First(mail, path.absolute())
 
 
 def curl_line(base_url: str, key: str) -> str:
@@ -198,38 +267,33 @@ def curl_line(base_url: str, key: str) -> str:
     )
 
 
-def _tell(base_url: str, keys: Mapping[str, str], first: _First, *, as_json: bool) -> None:
-    main_key = keys[next(iter(SHOPS))]
+def _tell(settings: Settings, keys: Mapping[str, str], first: First, *, as_json: bool) -> None:
+    base_url, main_key = _base(settings), keys[next(iter(SHOPS))]
     if as_json:
         line = {
             "base_url": base_url,
             "api_key": main_key,
             "email_html": str(first.email_html),
-            "opt_in_url": first.opt_in_url,
+            "opt_in_url": first.mail.ask_url,
             "console_url": f"{base_url}/demo",
         }
         click.echo(json.dumps(line))
         return
-    others = [f"              {key}   ({slug})" for slug, key in keys.items() if key != main_key]
-    click.echo(
-        "\n".join(
-            [
-                "",
-                "  handraiser demo is ready. Nothing it composes leaves this machine.",
-                "",
-                f"  Inbox       {base_url}/demo",
-                f"  Email       {first.email_html}",
-                f"  Press this  {first.opt_in_url}",
-                f"  API key     {main_key}   ({next(iter(SHOPS))})",
-                *others,
-                f"  Reference   {base_url}/docs",
-                "",
-                "  Paste this into another terminal; the email appears in the inbox:",
-                "",
-                curl_line(base_url, main_key),
-                "",
-                "  Ctrl-C stops; everything is kept for the next start.",
-                "",
-            ]
-        )
-    )
+    rows = [
+        ("Inbox", f"{base_url}/demo"),
+        ("Email", str(first.email_html)),
+        ("Press this", first.mail.ask_url),
+        *[("API key" if key == main_key else "", f"{key}   ({slug})") for slug, key in keys.items()],
+        ("Reference", f"{base_url}/docs"),
+    ]
+    names = [
+        host for slug in SHOPS if (host := urlsplit(link_base(settings, slug)).hostname or "").endswith(".localhost")
+    ]
+    lines = ["", "handraiser demo is ready. Nothing it composes leaves this machine.", ""]
+    lines += [f"{name:<12}{value}" for name, value in rows]
+    if names:
+        lines += ["", "Browsers and curl know that names below localhost are this machine. For a tool that does not"]
+        lines += [f"(older Safari, wget), add to /etc/hosts:  127.0.0.1 {' '.join(names)}"]
+    lines += ["", "Paste this into another terminal; the email appears in the inbox:"]
+    click.echo("\n".join(f"  {line}".rstrip() for line in lines))
+    click.echo(f"\n{curl_line(base_url, main_key)}\n\n  Ctrl-C stops; everything is kept for the next start.\n")

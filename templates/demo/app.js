@@ -13,6 +13,7 @@ const STATES = {
   voided: ["calm", "Voided", "Somebody else pressed: this does not count."],
   erased: ["calm", "Erased", "Nothing is held of this customer any more."],
 };
+const SENT_AGAIN = "The same order is sent again through the API, as a new customer of that country.";
 const state = { mails: [], tag: "", id: "", detailTag: "", detail: null, tab: "html", samples: [], shown: "" };
 
 function el(name, attributes = {}, ...children) {
@@ -48,10 +49,10 @@ async function poll() {
   if (response.status === 200) {
     state.tag = response.headers.get("ETag") || "";
     const answer = await response.json();
-    state.mails = answer.mails;
+    state.mails = answer.mails; state.detailTag = "";
     drawList();
     fillShops(answer.shops);
-    if (!state.id && state.mails.length && innerWidth > 719) open((state.mails.find((mail) => mail.asks) || state.mails[0]).id, false);
+    if (!state.id && state.mails.length && innerWidth > 719) open((state.mails.find((mail) => mail.asks && mail.type === "order_confirmation") || state.mails[0]).id, false);
   }
   if (state.id) await loadDetail();
 }
@@ -71,7 +72,7 @@ function drawList() {
 }
 async function open(id, moves = true) {
   state.id = id; state.detailTag = ""; state.detail = null;
-  if (moves) { document.body.dataset.view = "mail"; history.replaceState(null, "", `#${id}`); }
+  if (moves) { document.body.dataset.view = "mail"; history.replaceState(null, "", `#${id}`); $("told").textContent = SENT_AGAIN; }
   for (const button of document.querySelectorAll("#list button")) button.setAttribute("aria-current", String(button.dataset.id === id));
   await loadDetail();
   if (moves && innerWidth <= 719) { tab("html"); $("back").focus(); }
@@ -110,20 +111,32 @@ function drawMail(changed) {
     el("div", { class: "head" }, el("span", { class: "chip", "data-tone": one.purpose ? "ask" : "calm" }, one.purpose ? "ask" : words(one.slot)), el("strong", {}, one.block)),
     el("small", {}, [`slot ${one.slot}`, `version ${one.version}`, `variant ${one.variant}`, one.purpose ? `subscription “${one.purpose}”` : ""].filter(Boolean).join(" · ")),
     one.url && web(one.url) ? el("a", { href: one.url, target: "_blank", rel: "noopener" }, "the link in the email") : null]);
-  rows("skipped", mail.skipped, "Nothing was left out.", (one) => [
+  rows("skipped", byWeight(mail.skipped), "Nothing was left out.", (one) => [
     el("div", { class: "head" }, el("span", { class: "chip", "data-tone": "wait" }, words(one.reason)), el("strong", {}, one.block), el("span", {}, `in ${one.slot}`)), el("small", {}, one.remedy)]);
   rows("warnings", mail.warnings, "Everything that was sent could be used.", fault);
   const facts = { "Composed": when(mail.at, true), "From": mail.sender, "Type": words(mail.type), "Language": mail.locale, "Country": mail.country, "Message": mail.id, "In a terminal": `handraiser why ${mail.id}` };
   if (mail.kind === "confirmation") delete facts["In a terminal"];
   $("facts").replaceChildren(...Object.entries(facts).filter(([, value]) => value).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, name === "Message" || name === "In a terminal" ? el("code", {}, value) : value)]));
 }
+// What was decided comes first; blocks that belong into other emails come last.
+function byWeight(skipped) {
+  return [...skipped].sort((one, other) => (one.reason === "touchpoint") - (other.reason === "touchpoint"));
+}
 function drawStatus(mail, tone, label, sentence) {
   const entries = mail.entries.map((one) => el("li", {}, el("strong", {}, words(one.event)), one.purpose ? ` “${words(one.purpose)}”` : "",
     el("small", {}, [when(one.at, true), one.how].filter(Boolean).join(" · ")), one.words ? el("small", {}, `Words shown: “${one.words}”`) : null));
   $("status").replaceChildren(el("h3", {}, "Customer’s status"),
     el("div", { class: "now" }, el("span", { class: "dot", "data-tone": tone }), el("div", {}, el("strong", { id: "state", "data-state": mail.state }, label), el("p", {}, sentence),
-      web(mail.ask_url) && ["asked", "pending"].includes(mail.state) ? el("a", { class: "go", href: mail.ask_url, target: "_blank", rel: "noopener" }, "Open the link as the customer") : null)));
+      ...steps(mail))));
   if (entries.length) $("status").append(el("ol", { "aria-label": "Ledger, oldest first" }, ...entries));
+}
+function steps(mail) {
+  const second = mail.kind === "email" && mail.state === "pending" ? state.mails.find((one) => one.kind === "confirmation" && one.to === mail.to && one.purpose === mail.purpose && one.shop === mail.shop) : null;
+  if (second) return [el("button", { type: "button", class: "go", "data-open": second.id }, "Open the confirmation mail")];
+  if (!web(mail.ask_url) || !["asked", "pending"].includes(mail.state)) return [];
+  const link = el("a", { class: "go", href: mail.ask_url, target: "_blank", rel: "noopener" }, "Open the link as the customer");
+  if (mail.kind !== "email" || mail.state !== "asked") return [link];
+  return [link, el("p", { class: "or" }, "Half or more of the clicks in receipts are machines. ", el("button", { type: "button", class: "link", id: "script" }, "Let a script press the button"))];
 }
 function fault(one) {
   return [el("div", { class: "head" }, el("span", { class: "chip", "data-tone": "wait" }, words(one.code)), el("code", {}, one.pointer || "/")), el("small", {}, one.detail)];
@@ -145,8 +158,8 @@ async function live(country, fresh) {
   if (answer.mail) {
     await poll(); await open(answer.mail, false); $("soft").checked = soft;
     history.replaceState(null, "", `#${answer.mail}`);
-    const ask = state.detail.placements.find((one) => one.purpose), gone = state.detail.skipped.find((one) => one.slot === "ask");
-    $("told").textContent = ask ? `${country}: the ask is there, in slot “${ask.slot}”.` : gone ? `${country}: no ask (${words(gone.reason)}). ${gone.remedy}` : `${country}: no ask in this email.`;
+    const ask = state.detail.placements.find((one) => one.purpose), gone = byWeight(state.detail.skipped).find((one) => one.slot === "ask");
+    $("told").textContent = ask ? `${country}: the ask is there, in slot “${ask.slot}”.` : gone ? `${country}: no ask, because of the ${words(gone.reason)}: ${gone.remedy}.` : `${country}: no ask in this email.`;
   } else { $("told").textContent = answer.answer.detail || "That did not work."; drawMail(false); }
   for (const button of $("segments").children) button.disabled = false;
 }
@@ -185,7 +198,8 @@ function theme(next) {
   if (next) localStorage.setItem("theme", next);
   const chosen = localStorage.getItem("theme") || "auto";
   if (chosen === "auto") delete document.documentElement.dataset.theme; else document.documentElement.dataset.theme = chosen;
-  $("theme").textContent = { auto: "Auto", light: "Light", dark: "Dark" }[chosen];
+  $("theme").textContent = { auto: "◐ Auto", light: "○ Light", dark: "● Dark" }[chosen];
+  $("theme").setAttribute("aria-label", `Colours: ${chosen}`);
   return chosen;
 }
 
@@ -193,6 +207,15 @@ $("list").addEventListener("click", (event) => { const button = event.target.clo
 $("back").addEventListener("click", () => { document.body.dataset.view = "list"; tab("html"); document.querySelector(`#list button[data-id="${state.id}"]`)?.focus(); });
 document.querySelector(".tabs").addEventListener("click", (event) => { const button = event.target.closest("button"); if (button) tab(button.dataset.tab); });
 $("segments").addEventListener("click", (event) => { const button = event.target.closest("button"); if (button) live(button.dataset.country, false); });
+$("status").addEventListener("click", async (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  if (button.dataset.open) { open(button.dataset.open); return; }
+  button.disabled = true;
+  await post(`/demo/mails/${state.detail.id}/script`, {});
+  await poll();
+  button.disabled = false;
+});
 $("soft").addEventListener("change", () => live(state.detail.country in state.detail.countries ? state.detail.country : "NL", false));
 $("fresh").addEventListener("click", () => live(state.detail.country in state.detail.countries ? state.detail.country : "US", true));
 $("theme").addEventListener("click", () => theme({ auto: "dark", dark: "light", light: "auto" }[theme()]));
@@ -202,7 +225,7 @@ $("own-send").addEventListener("click", sendOwn);
 $("own-show").addEventListener("click", () => { $("own").close(); open($("own-show").dataset.id); });
 document.addEventListener("visibilitychange", () => { if (!document.hidden) poll().catch(() => {}); });
 
-theme(); tab("html");
+theme(); tab("html"); $("told").textContent = SENT_AGAIN;
 if (/^#[0-9a-f-]{36}$/.test(location.hash)) { document.body.dataset.view = "mail"; state.id = location.hash.slice(1); }
 async function forever() { try { await poll(); } catch { /* the service restarts; the next poll finds it */ } setTimeout(forever, EVERY_MS); }
 forever();

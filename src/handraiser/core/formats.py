@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
@@ -14,6 +15,9 @@ from babel.numbers import format_currency, format_decimal, format_percent, get_c
 Day = date
 Moment = Day | datetime
 """A day, or a point in time with its zone."""
+
+_CODE_MEETS_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
+"""Where CLDR's currency spacing puts a space that Babel leaves out: KWD 1.500."""
 
 _PROBE = Decimal("1234567.25")
 
@@ -53,7 +57,8 @@ class _Money:
         return made
 
     def _by_babel(self, amount: Decimal) -> str:
-        return str(format_currency(amount, self._currency, locale=self._locale))
+        shown = str(format_currency(amount, self._currency, locale=self._locale))
+        return _CODE_MEETS_DIGIT.sub("\xa0", shown)
 
     def _put_together(self, parts: tuple[str, str, str, str], amount: Decimal) -> str:
         prefix, group, point, suffix = parts

@@ -29,6 +29,9 @@ _PARCEL_TYPES = frozenset({"shipping_confirmation", "out_for_delivery", "deliver
 _OFFERS = 20
 _NAMES = 5
 _NAME_LIMIT = 150
+_ONE = Decimal(1)
+_json = json.JSONEncoder(separators=(",", ":")).encode
+_quoted = json.encoder.encode_basestring_ascii
 
 
 def json_ld(email: Mapping[str, Any], shop: Shop) -> str:
@@ -38,12 +41,12 @@ def json_ld(email: Mapping[str, Any], shop: Shop) -> str:
         markup = _order(email, shop)
     if not markup:
         return ""
-    text = json.dumps(markup[0] if len(markup) == 1 else markup, separators=(",", ":"))
+    text = markup[0] if len(markup) == 1 else f"[{','.join(markup)}]"
     # ASCII without "<" cannot end the element, whatever stands in a name.
     return '<script type="application/ld+json">' + text.replace("<", "\\u003c") + "</script>"
 
 
-def _order(email: Mapping[str, Any], shop: Shop) -> list[dict[str, Any]]:
+def _order(email: Mapping[str, Any], shop: Shop) -> list[str]:
     """The order, or nothing where its price or what was bought is unknown: Gmail requires both."""
     order = email["order"]
     total = order_value(email)
@@ -55,13 +58,12 @@ def _order(email: Mapping[str, Any], shop: Shop) -> list[dict[str, Any]]:
         "orderStatus": f"http://schema.org/{_STATUS[email['type']]}",
         "priceCurrency": order["currency"],
         "price": _plain(total),
-        "acceptedOffer": offers,
     }
     if order.get("url"):
         markup["url"] = order["url"]
     if "placed_at" in order:
         markup["orderDate"] = order["placed_at"].isoformat()
-    return [markup]
+    return [f'{_json(markup)[:-1]},"acceptedOffer":[{",".join(offers)}]}}']
 
 
 def _named_order(order: Mapping[str, Any], shop: Shop) -> dict[str, Any]:
@@ -72,23 +74,19 @@ def _named_order(order: Mapping[str, Any], shop: Shop) -> dict[str, Any]:
     }
 
 
-def _offer(line: Mapping[str, Any], currency: str) -> dict[str, Any]:
-    quantity = line.get("quantity", Decimal(1))
-    offer: dict[str, Any] = {
-        "@type": "Offer",
-        "itemOffered": {"@type": "Product", "name": line["name"][:_NAME_LIMIT]},
-        "priceCurrency": currency,
-        "eligibleQuantity": {"@type": "QuantitativeValue", "value": _plain(quantity)},
-    }
-    if line.get("image_url"):
-        offer["itemOffered"]["image"] = line["image_url"]
+def _offer(line: Mapping[str, Any], currency: str) -> str:
+    """One line as JSON, written out: of all that is said here, only this is repeated for every line."""
+    image = f',"image":{_quoted(line["image_url"])}' if line.get("image_url") else ""
     price = line["unit_price"] if "unit_price" in line else line_total(line)
-    if price is not None:
-        offer["price"] = _plain(price)
-    return offer
+    return (
+        f'{{"@type":"Offer","itemOffered":{{"@type":"Product","name":{_quoted(line["name"][:_NAME_LIMIT])}{image}}},'
+        f'"priceCurrency":"{currency}","eligibleQuantity":{{"@type":"QuantitativeValue",'
+        f'"value":"{_plain(line.get("quantity", _ONE))}"}}'
+        + ("}" if price is None else f',"price":"{_plain(price)}"}}')
+    )
 
 
-def _parcels(email: Mapping[str, Any], shop: Shop) -> list[dict[str, Any]]:
+def _parcels(email: Mapping[str, Any], shop: Shop) -> list[str]:
     """One ParcelDelivery a parcel; Gmail wants an address and an arrival, without them the order is told instead."""
     order = email["order"]
     address = _address(order.get("shipping_address") or {})
@@ -118,7 +116,7 @@ def _parcels(email: Mapping[str, Any], shop: Shop) -> list[dict[str, Any]]:
             for name, key in (("trackingNumber", "tracking_number"), ("trackingUrl", "tracking_url")):
                 if parcel.get(key):
                     one[name] = parcel[key]
-            markup.append(one)
+            markup.append(_json(one))
     return markup
 
 

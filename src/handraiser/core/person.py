@@ -22,7 +22,7 @@ _SCANNER = re.compile(
     r"mimecast|safelinks|curl|wget|python-requests|go-http-client|okhttp|java|urlscan|virustotal)\b",
     re.IGNORECASE,
 )
-_CHROMIUM = re.compile(r"\b(?:Chrome|Chromium|Edg)/(\d+)")
+_CHROMIUM = re.compile(r"\b(?:Chrome|HeadlessChrome|Chromium|Edg)/(\d+)")
 _FIREFOX = re.compile(r"\bFirefox/(\d+)")
 
 

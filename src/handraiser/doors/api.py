@@ -98,7 +98,7 @@ class Emails:
             idempotency_key=key,
             request_hash=request_hash(request, raw) if key else b"",
         )
-        return await self._enrich.email(caller.shop, parse(raw), options)
+        return await self._enrich.email(caller.shop, raw, options)
 
 
 class Messages:

@@ -34,16 +34,22 @@ _WORDS = {
         "If this was not you, do nothing. You will not hear from us about it again.",
     ),
     "nl": (
-        "Bevestig je wens",
-        "Er ontbreekt nog één druk op de knop: wil je iets van {shop} horen?",
+        "Bevestig uw wens",
+        "Er ontbreekt nog één druk op de knop: wilt u iets van {shop} horen?",
         "Ja, dat wil ik",
-        "Was jij dit niet? Dan hoef je niets te doen. Je hoort er niets meer van.",
+        "Was u dit niet? Dan hoeft u niets te doen. U hoort er niets meer van.",
     ),
     "de": (
-        "Bitte bestätige deinen Wunsch",
-        "Ein Druck auf den Knopf fehlt noch: möchtest du von {shop} hören?",
+        "Bitte bestätigen Sie Ihren Wunsch",
+        "Ein Druck auf den Knopf fehlt noch: möchten Sie von {shop} hören?",
         "Ja, das möchte ich",
-        "Warst du das nicht? Dann musst du nichts tun. Du hörst nichts mehr davon.",
+        "Waren Sie das nicht? Dann müssen Sie nichts tun. Sie hören nichts mehr davon.",
+    ),
+    "ar": (
+        "يرجى تأكيد رغبتكم",
+        "بقيت ضغطة واحدة: هل تريدون أن تصلكم رسائل من {shop}؟",
+        "نعم، أريد ذلك",
+        "لم يكن هذا أنتم؟ إذن لا داعي لفعل أي شيء، ولن يصلكم شيء بعدها.",
     ),
 }
 """Subject, question, button, and what a stranger does: nothing that advertises stands in such a mail."""
@@ -126,6 +132,7 @@ class Catcher:
         sender_lines = " · ".join(line for line in lines if line)
         html = self._confirmation.render(
             locale=locale if locale in _WORDS else "en",
+            direction="rtl" if locale == "ar" else "ltr",
             subject=subject,
             ask=ask,
             button=button,

@@ -102,6 +102,8 @@ class Answered:
 
 Send = Callable[[str, bytes, str | None], Awaitable[Answered]]
 """(shop slug, body, Idempotency-Key) -> answer, through the HTTP API."""
+Press = Callable[[str], Awaitable[None]]
+"""Presses a link's button as a script does."""
 Statuses = Callable[[Sequence[Caught], bool], Awaitable[Sequence[Status]]]
 """(mails, with ledger entries?) -> status of each mail's reader, in order."""
 
@@ -194,6 +196,7 @@ class Demo:
         samples: Sequence[Sample],
         shops: Mapping[str, str],
         send: Send,
+        press: Press,
         statuses: Statuses,
         collect: Callable[[], Awaitable[None]],
         seconds: float = 10.0,
@@ -203,6 +206,7 @@ class Demo:
         self._samples = samples
         self._shops = shops
         self._send = send
+        self._press = press
         self._statuses = statuses
         self._collect = collect
         self._seconds = seconds
@@ -218,6 +222,7 @@ class Demo:
             web.get("/demo/mails/{id}/html", self.html),
             web.get("/demo/mails/{id}/text", self.text),
             web.post("/demo/mails/{id}/country", self.country),
+            web.post("/demo/mails/{id}/script", self.script),
             web.post("/demo/orders", self.order),
         ]
 
@@ -289,6 +294,15 @@ class Demo:
         body = orjson.dumps(moved(mail.payload, country, soft_opt_in=soft, fresh=fresh))
         key = "demo-country-" + hashlib.sha256(mail.shop.encode() + body).hexdigest()[:32]
         return _told(await self._send(mail.shop, body, key))
+
+    async def script(self, request: web.Request) -> web.Response:
+        """Let a script press the button behind the mail's link, to show that this alone is no yes."""
+        await self._read(request)
+        mail = self._mail(request)
+        if not mail.ask_url:
+            raise Problem(422, "There is no ask in this email.")
+        await self._press(mail.ask_url)
+        return json_response({"mail": mail.id})
 
     async def order(self, request: web.Request) -> web.Response:
         """Send an own order, as it was typed."""

@@ -68,6 +68,24 @@ def _object(properties: Json, required: Sequence[str] = ()) -> Json:
     return {"type": "object", "properties": properties, "required": list(required or properties)}
 
 
+def _message() -> Json:
+    return _object(
+        {
+            "message_id": _UUID,
+            "type": _TEXT,
+            "touchpoint": _TEXT,
+            "sent_at": {"type": "integer", "description": "milliseconds since 1970, UTC"},
+            "locale": _TEXT,
+            "market": _TEXT,
+            "rule_version": _TEXT,
+            "placements": _list(_ref("Placement")),
+            "skipped": _list(_ref("Skip")),
+            "presses": _list({"type": "object"}),
+        },
+        ("message_id", "type", "sent_at", "placements", "skipped"),
+    )
+
+
 def _schemas() -> Json:
     fault = _object({"pointer": _TEXT, "code": _TEXT, "detail": _TEXT})
     skip = _object({"slot": _TEXT, "block": _TEXT, "reason": {"enum": sorted(REASONS)}, "remedy": _TEXT})
@@ -91,21 +109,6 @@ def _schemas() -> Json:
         "warnings": _list(_ref("Fault")),
     }
     part = _object({"html": _TEXT, "text": _TEXT})
-    message = _object(
-        {
-            "message_id": _UUID,
-            "type": _TEXT,
-            "touchpoint": _TEXT,
-            "sent_at": {"type": "integer", "description": "milliseconds since 1970, UTC"},
-            "locale": _TEXT,
-            "market": _TEXT,
-            "rule_version": _TEXT,
-            "placements": _list(_ref("Placement")),
-            "skipped": _list(_ref("Skip")),
-            "presses": _list({"type": "object"}),
-        },
-        ("message_id", "type", "sent_at", "placements", "skipped"),
-    )
     email = json_schema()
     definitions = email.pop("$defs", {})
     problem = _object(
@@ -122,7 +125,7 @@ def _schemas() -> Json:
             "description": "one ComposedEmail or Problem a line, in the same order",
         },
         "Blocks": _object({**told, "slots": {"type": "object", "additionalProperties": part}}),
-        "Message": message,
+        "Message": _message(),
         "Messages": _object({"messages": _list(_ref("Message"))}),
         "Address": _object({"email": _TEXT}),
         "Consents": {"type": "object"},

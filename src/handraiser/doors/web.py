@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import ipaddress
 import logging
@@ -226,6 +227,8 @@ class Health:
         self._metrics = metrics
         self._store_ok = store_ok
         self._at_work = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self.draining = False
 
     def routes(self) -> list[web.RouteDef]:
@@ -240,19 +243,21 @@ class Health:
     async def watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Count what is at work; while draining, tell clients to connect anew, which leads them elsewhere."""
         self._at_work += 1
+        self._idle.clear()
         try:
             response = await handler(request)
         finally:
             self._at_work -= 1
+            if not self._at_work:
+                self._idle.set()
         if self.draining and not response.prepared:
             response.force_close()
         return response
 
     async def idle(self, seconds: float) -> None:
         """Wait until nothing is at work, at most so long."""
-        deadline = time.monotonic() + seconds
-        while self._at_work and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), seconds)
 
     async def alive(self, _request: web.Request) -> web.Response:
         return json_response({"status": "alive"})

@@ -25,6 +25,13 @@ SLOTTED = """<mjml>
 """A page with two slots."""
 
 
+ASKED = (
+    '<a href="{{ ask.url }}">Yes</a> {{ ask.promise.what }}, {{ ask.promise.frequency }}, {{ ask.promise.benefit }} '
+    '<a href="{{ ask.decline_url }}">No</a> {{ ask.market_line }}'
+)
+"""What every block that asks says."""
+
+
 def compiled_page(
     source: str,
     *,

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from core.mjml.pages import BARE, SLOTTED, compiled_block, compiled_page, page
+from core.mjml.pages import ASKED, BARE, SLOTTED, compiled_block, compiled_page, page
 from handraiser.core.mjml.balance import browser_view, outlook_view, unbalanced
 from handraiser.core.mjml.compile import block_key, laid_out, page_key
 from handraiser.core.mjml.fill import Engine
@@ -119,6 +119,16 @@ def test_what_would_be_lost_or_moved_is_refused(inside: str, code: str):
     source = f"<mjml><mj-body><mj-section><mj-column>{inside}</mj-column></mj-section></mj-body></mjml>"
 
     assert faults(source)[0].code == code
+
+
+def test_a_block_that_asks_says_all_that_is_promised_and_both_answers():
+    whole = f"<mj-section><mj-column><mj-text>{ASKED}</mj-text></mj-column></mj-section>"
+    assert compiled_block(whole).text.startswith("Yes")
+
+    for path in ("url", "decline_url", "promise.what", "promise.frequency", "promise.benefit", "market_line"):
+        with pytest.raises(TemplateRefused) as refused:
+            compiled_block(whole.replace(f"{{{{ ask.{path} }}}}", "https://x.example/"))
+        assert [fault.code for fault in refused.value.faults] == ["ask_incomplete"]
 
 
 def test_a_slot_is_known_stands_once_and_outside_branches():

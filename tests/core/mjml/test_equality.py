@@ -1,5 +1,7 @@
 """Compile once and fill says the same as compiling every email by itself, whatever the data is."""
 
+# ruff: noqa: E501 - templates read best unbroken
+
 from __future__ import annotations
 
 from typing import Any
@@ -60,9 +62,9 @@ PAGE = """<mjml>
 SERVICE = """<mj-section><mj-column width="30%"><mj-text font-family="Georgia">Dear {{ customer.name }}</mj-text></mj-column>
 <mj-column width="70%"><mj-accordion><mj-accordion-element><mj-accordion-title>More</mj-accordion-title>
 <mj-accordion-text>{{ order.number }}</mj-accordion-text></mj-accordion-element></mj-accordion></mj-column></mj-section>"""
-ASK = """<mj-wrapper padding="10px"><mj-section><mj-group><mj-column width="33%"><mj-text>{{ ask.promise }}</mj-text></mj-column>
+ASK = """<mj-wrapper padding="10px"><mj-section><mj-group><mj-column width="33%"><mj-text>{{ ask.promise.what }} {{ ask.promise.frequency }} {{ ask.promise.benefit }}</mj-text></mj-column>
 <mj-column width="67%"><mj-button href="{{ ask.url }}">Yes</mj-button></mj-column></mj-group></mj-section></mj-wrapper>
-{% if order.lines %}<mj-section><mj-column><mj-text css-class="y">{{ ask.promise|upper }}</mj-text></mj-column></mj-section>
+{% if order.lines %}<mj-section><mj-column><mj-text css-class="y">{{ ask.promise.what|upper }}<a href="{{ ask.decline_url }}">No</a> {{ ask.market_line }}</mj-text></mj-column></mj-section>
 {% endif %}"""
 BLOCKS = {"service": SERVICE, "ask": ASK}
 ENGINE = Engine()
@@ -110,7 +112,14 @@ contexts = st.fixed_dictionaries(
             {"number": texts, "lines": _lines(0), "note": st.lists(texts, max_size=3).map("\n".join)}
         ),
         "refund": st.one_of(st.none(), st.fixed_dictionaries({"amount": texts, "lines": _lines(0)})),
-        "ask": st.fixed_dictionaries({"url": links, "promise": texts}),
+        "ask": st.fixed_dictionaries(
+            {
+                "url": links,
+                "decline_url": links,
+                "market_line": texts,
+                "promise": st.fixed_dictionaries({"what": texts, "frequency": texts, "benefit": texts}),
+            }
+        ),
     }
 )
 placed = st.sets(st.sampled_from(sorted(BLOCKS)))
@@ -171,7 +180,7 @@ def test_a_block_compiled_alone_equals_the_page_compiled_with_it(slot: str):
         "shop": {"brand": {"font": "Arial", "text": "red"}, "url": "https://a.example/"},
         "order": {"lines": [{}]},
     }
-    ask = {"url": "https://go.example/", "promise": "News"}
+    ask = {"url": "https://go.example/", "promise": {"what": "News"}}
 
     alone = ENGINE.fill(COMPILED, {slot: (LOADED[slot], {"ask": ask})}, context)
     together = ENGINE.fill(whole, {}, {**context, "extra": ask})

@@ -43,7 +43,7 @@ def said(text: str, context: dict) -> tuple[str, str]:
         ("{% if order.a %}a{% elif order.b %}b{% else %}c{% endif %}", {"order": {"b": 1}}, "b"),
         ("{% for x in order.n %}x{% endfor %}", {"order": {"n": "abc"}}, ""),
         (
-            "{% for x in order.l %}{{ loop.index }}{% if loop.first %}f{% endif %}{% if loop.last %}l{% endif %}{% endfor %}",
+            "{% for x in order.l %}{{ loop.index }}{% if loop.first %}f{% elif loop.last %}l{% endif %}{% endfor %}",
             {"order": {"l": [0, 0]}},
             "1f2l",
         ),
@@ -96,11 +96,11 @@ def test_a_link_to_an_address_is_said_once():
 
 def test_blocks_stand_in_their_slots_and_bring_their_head():
     columns = block(
-        '<mj-section><mj-column width="23%"><mj-text>{{ ask.url }}</mj-text></mj-column>'
+        '<mj-section><mj-column width="23%"><mj-text>{{ extra.url }}</mj-text></mj-column>'
         '<mj-column width="77%"><mj-text>b</mj-text></mj-column></mj-section>'
     )
     filled = ENGINE.fill(
-        page(SLOTTED), {"ask": (columns, {"ask": {"url": "U"}})}, {"order": {"number": "7"}}, head_extra="<!--x-->"
+        page(SLOTTED), {"ask": (columns, {"extra": {"url": "U"}})}, {"order": {"number": "7"}}, head_extra="<!--x-->"
     )
 
     head, _, body = filled.html.partition("</head>")

@@ -14,7 +14,8 @@ from typing import Any, Literal
 from mjml import mjml2html
 
 from handraiser.core.mjml import tags
-from handraiser.core.mjml.lint import SLOT, lint
+from handraiser.core.mjml.lint import lint
+from handraiser.core.mjml.lint_code import SLOT
 from handraiser.core.mjml.program import CompiledBlock, CompiledPage
 from handraiser.core.mjml.source import TOKEN, Source, Tokens, engine_ready, fold_words, put_parts_in, tokenise
 from handraiser.core.mjml.text import text_of

@@ -50,7 +50,7 @@ def _finish_text(out: list[str]) -> str:
 
 
 def _url(value: Any) -> str:
-    return _checked_url(text(value))
+    return _checked_url(value) if type(value) is str else ""
 
 
 @lru_cache(maxsize=512)
@@ -64,7 +64,7 @@ def _piece(value: Any) -> str:
 
 
 def _css(value: Any) -> str:
-    return _checked_css(text(value))
+    return _checked_css(value if type(value) is str else text(value))
 
 
 @lru_cache(maxsize=1024)

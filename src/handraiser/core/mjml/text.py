@@ -12,6 +12,7 @@ _BLOCKS = frozenset(
 _IN_LINK = re.compile(r"zqe(\d+)xzq")
 _BRANCH = re.compile(r"zqs\d+xzq")
 _TOKEN = re.compile(r"zq[es](\d+)xzq")
+_LAYOUT = frozenset({"table", "tbody", "thead", "tfoot", "tr", "body", "html"})
 _SILENT = frozenset({"style", "script", "title", "head", "noscript", "xml"})
 _VOID = frozenset({"br", "img", "hr", "meta", "link", "input", "col", "v:fill"})
 
@@ -24,11 +25,14 @@ class _Reader(HTMLParser):
         self._code = code
         self.parts: list[str] = []
         self._hidden: list[str] = []
+        self._open: list[str] = []
         self._links: list[tuple[str, int]] = []
         self._cells: list[int] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = {name: value or "" for name, value in attrs}
+        if tag not in _VOID:
+            self._open.append("body" if attributes.get("role") == "article" else tag)
         if self._hidden:
             if tag not in _VOID:
                 self._hidden.append(tag)
@@ -58,6 +62,8 @@ class _Reader(HTMLParser):
             self.parts.append("\n")
 
     def handle_endtag(self, tag: str) -> None:
+        if tag not in _VOID and self._open:
+            self._open.pop()
         if self._hidden:
             if tag in self._hidden:
                 while self._hidden.pop() != tag:
@@ -94,8 +100,11 @@ class _Reader(HTMLParser):
         return _TOKEN.sub(lambda match: self._code[int(match.group(1))][1], text) if self._code else text
 
     def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.parts.append(re.sub(r"\s+", " ", data))
+        if self._hidden:
+            return
+        between = self._open and self._open[-1] in _LAYOUT and not _TOKEN.sub("", data).strip()
+        # Between rows and sections stand branches, and white space that is nobody's text.
+        self.parts.append(re.sub(r"\s+", "" if between else " ", data))
 
 
 def text_of(html: str, code: Sequence[tuple[str, str]] = ()) -> str:
@@ -117,13 +126,17 @@ def tidy(text: str) -> str:
     for odd in _ODD_SPACES:
         if odd in text:
             text = text.replace(odd, " ")
-    lines: list[str] = []
-    blank = True
-    for line in map(str.strip, text.split("\n")):
-        if line:
-            lines.append(line if "  " not in line else " ".join(line.split()))
-            blank = False
-        elif not blank:
-            lines.append(line)
-            blank = True
-    return "\n".join(lines).rstrip()
+    paragraphs = []
+    for paragraph in map(str.strip, text.split("\n\n")):
+        if paragraph:
+            if "\n " in paragraph or " \n" in paragraph or "  " in paragraph:
+                paragraph = _SPACES.sub(_space, paragraph)
+            paragraphs.append(paragraph)
+    return "\n\n".join(paragraphs)
+
+
+_SPACES = re.compile(r" *(\n *)+| {2,}")
+
+
+def _space(blank: re.Match[str]) -> str:
+    return "\n\n"[: blank.group(0).count("\n")] or " "
