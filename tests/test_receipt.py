@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import postgres
 from handraiser.core.mjml.fill import Block, Engine
 from handraiser.errors import FillFailed
 from running import BOATS, Running, an_order, running, settings_for, the_ask
@@ -196,3 +199,28 @@ async def test_requests_without_a_good_key_learn_nothing(house: Running):
     assert problem["errors"][0]["pointer"] == "dry-run"
     status, _ = await house.post("/v1/emails", json.dumps(an_order()).encode(), shop="boats", Content_Type="text/plain")
     assert status == 415
+
+
+async def test_a_postgresql_that_was_killed_costs_the_ask_and_never_the_email(
+    tmp_path: Path, compiled: dict[bytes, str]
+):
+    with postgres.own_server() as (url, server):
+        settings = settings_for(tmp_path, url, store_seconds=0.5)
+        async with running(settings, compiled, shops=[BOATS]) as house:
+            first = await house.email(an_order(1), shop="boats")
+            workers = [row["pid"] for row in await house.service.database.fetch("SELECT pid FROM pg_stat_activity")]
+            for pid in [server.pid, *workers]:
+                os.kill(pid, signal.SIGSTOP)  # it hangs: worse than being gone
+            hung = await house.email(an_order(2), shop="boats")
+            for pid in [server.pid, *workers]:
+                os.kill(pid, signal.SIGKILL)
+            server.wait(10)
+            gone = await house.email(an_order(3), shop="boats")
+            leave = first["headers"]["List-Unsubscribe"].strip("<>")
+            status, _ = await house.submit(leave, {"List-Unsubscribe": "One-Click"})
+
+    for answer in (hung, gone):
+        assert "Tent" in answer["html"]
+        assert answer["message_id"] is None
+        assert "ask" not in {placed["slot"] for placed in answer["placements"]}
+    assert status == 200

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from axe_playwright_python.async_playwright import Axe
+from browsing import CHROMIUM, FLAGS, RULES
 from playwright.async_api import Browser, Page, async_playwright
 
 from handraiser.doors.demo import Answered, Caught, Demo, Mailbox, Sample, Status
 from handraiser.doors.web import Front
 from handraiser.telemetry import Metrics
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 FOLDER = Path(__file__).parents[2] / "templates" / "demo"
 SHOPS = {"fjell-fjord": "Fjell & Fjord", "lamp-lumen": "Lamp & Lumen"}
 
@@ -75,6 +75,14 @@ class FakeService:
             payload=payload,
         )
 
+    async def press(self, url: str) -> None:
+        """A script's press: it waits for the confirmation mail, which is caught."""
+        asked = self.mailbox.newest(1)[0]
+        self.answers[asked.id] = "pending"
+        second = {"id": "01990000-0000-7000-8000-ffffffffffff", "kind": "confirmation", "payload": None, "skipped": []}
+        given = {"subject": "Please confirm", "at": asked.at + 1, "type": "confirmation", "placements": []}
+        self.mailbox.keep(replace(asked, **second, **given))
+
     async def statuses(self, mails: Any, entries: bool) -> list[Status]:
         found = []
         for mail in mails:
@@ -104,6 +112,7 @@ async def url(aiohttp_server: Any, service: FakeService) -> str:
         samples=samples,
         shops=SHOPS,
         send=service.send,
+        press=service.press,
         statuses=service.statuses,
         collect=service.collect,
     )
@@ -206,16 +215,36 @@ async def test_a_link_in_the_email_opens_in_a_tab_of_its_own_and_no_script_runs(
     assert alerts == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 375, 800, 1280])
-async def test_nothing_runs_over_the_edge(browser, url, width, scheme):
-    page, complaints = await a_page(browser, width, scheme)
+async def test_what_a_script_presses_waits_for_a_person(browser, url):
+    page, complaints = await a_page(browser, 1280)
     await page.goto(url)
     await page.click("#list button >> nth=0")
-    await page.wait_for_selector("#subject:visible")
-    if width < 1100:
-        await page.click("[role=tab][data-tab=why]")
+    await page.wait_for_selector("#state[data-state=asked]")
 
-    assert await page.is_visible("#state")
-    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    await page.click("#script")
+    await page.wait_for_selector("#state[data-state=pending]")
+    await page.click("#status [data-open]")
+
+    await page.wait_for_selector("#subject:has-text('Please confirm')")
+    assert complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_nothing_runs_over_the_edge_and_everybody_can_use_it(browser, url, scheme):
+    page, complaints = await a_page(browser, 1280, scheme)
+    for width in (1280, 800, 375, 320):
+        await page.set_viewport_size({"width": width, "height": 760})
+        await page.goto(url)
+        await page.click("#list button >> nth=0")
+        await page.wait_for_selector("#subject:visible")
+        if width < 1100:
+            await page.click("[role=tab][data-tab=why]")
+        assert await page.is_visible("#state")
+        assert await page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        if width in (1280, 375):
+            found = (await Axe().run(page, options=RULES)).response["violations"]
+            assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+    await page.click("#open-own")
+    await page.wait_for_selector("#own-text:visible")
+    assert await page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     assert complaints == []

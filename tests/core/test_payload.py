@@ -506,6 +506,18 @@ def test_whatever_comes_is_read_or_refused_and_reading_again_changes_nothing(bod
 
 
 @settings(max_examples=200, deadline=None)
+@given(st.one_of(JSON, spoiled(FULL), spoiled(order())).map(lambda body: json.dumps(body, default=str).encode()))
+def test_bytes_are_read_as_what_they_parse_to(raw: bytes):
+    def outcome(body: object) -> object:
+        try:
+            return read_email(body, shop=SHOP)
+        except PayloadRefused as refused:
+            return refused.faults
+
+    assert outcome(raw) == outcome(parse(raw))
+
+
+@settings(max_examples=200, deadline=None)
 @given(
     st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value, default=str).encode("utf-8", "surrogatepass"))
 )

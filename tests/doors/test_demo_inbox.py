@@ -52,10 +52,14 @@ class FakeApi:
         self.sent: list[tuple[str, bytes, str | None]] = []
         self.answer = Answered(200, {"message_id": "m", "html": "<p>", "warnings": []}, "m")
         self.state = "asked"
+        self.pressed: list[str] = []
 
     async def send(self, shop: str, body: bytes, key: str | None) -> Answered:
         self.sent.append((shop, body, key))
         return self.answer
+
+    async def press(self, url: str) -> None:
+        self.pressed.append(url)
 
     async def statuses(self, mails: Any, entries: bool) -> list[Status]:
         return [Status(self.state, [{"event": self.state}] if entries else ()) for _ in mails]
@@ -85,6 +89,7 @@ async def client(aiohttp_client: Any, mailbox: Mailbox, api: FakeApi) -> Any:
         samples=[Sample("us", "From the US", "tents", PAYLOAD)],
         shops={"tents": "Tents"},
         send=api.send,
+        press=api.press,
         statuses=api.statuses,
         collect=api.collect,
     )

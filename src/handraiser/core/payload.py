@@ -129,11 +129,11 @@ def _read_tidy(body: object) -> dict[str, Any] | None:
     return cast("dict[str, Any]", email) if "extra" not in email and tidy(email) and _has_content(email["order"]) else None
 
 
-def _read_untidy(body: object, warnings: list[Fault]) -> dict[str, Any]:
+def _read_untidy(given: object, warnings: list[Fault]) -> dict[str, Any]:
     """Clean, mend, validate, leave out what is wrong and validate again, until nothing wrong is left."""
-    if not isinstance(body, dict):
+    if not isinstance(given, dict):
         raise PayloadRefused([Fault("", "wrong_type", "send a JSON object")])
-    body = clean(body, "", warnings)
+    body: dict[str, Any] = clean(given, "", warnings)
     refused: list[Fault] = []
     order = body.get("order")
     too_many = False

@@ -41,6 +41,9 @@ class _Reader(HTMLParser):
             if tag not in _VOID:
                 self._hidden.append(tag)
             return
+        self._begin(tag, attributes)
+
+    def _begin(self, tag: str, attributes: dict[str, str]) -> None:
         if tag == "br":
             self.parts.append("\n")
         elif tag == "img":
@@ -115,28 +118,18 @@ def text_of(html: str, code: Sequence[tuple[str, str]] = ()) -> str:
     return tidy("".join(reader.parts))
 
 
-_ODD_SPACES = (
-    "\xa0\u202f\t\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u205f\u3000"
-)
-
-
-def tidy(text: str) -> str:
-    """At most one blank line and one space in a row, none at the ends; every kind of space is a plain one."""
-    for odd in _ODD_SPACES:
-        if odd in text:
-            text = text.replace(odd, " ")
-    paragraphs = []
-    for paragraph in map(str.strip, text.split("\n\n")):
-        if paragraph:
-            if "\n " in paragraph or " \n" in paragraph or "  " in paragraph:
-                paragraph = _SPACES.sub(_space, paragraph)
-            paragraphs.append(paragraph)
-    return "\n\n".join(paragraphs)
-
-
 _SPACES = re.compile(r" *(\n *)+| {2,}")
 
 
 def _space(blank: re.Match[str]) -> str:
     return "\n\n"[: blank.group(0).count("\n")] or " "
+
+
+def tidy(text: str) -> str:
+    """At most one blank line and one space in a row, none at the ends; no-break spaces and tabs are plain ones."""
+    for odd in "\xa0\u202f\t\r":
+        if odd in text:
+            text = text.replace(odd, " ")
+    if "\n " in text or " \n" in text or "  " in text:
+        text = _SPACES.sub(_space, text)
+    return "\n\n".join([paragraph for paragraph in map(str.strip, text.split("\n\n")) if paragraph])
