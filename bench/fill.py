@@ -39,7 +39,12 @@ _ASK = {
     "ask": {
         "url": "https://mail.fjell-fjord.example/o/AQAAAQGbz4dQAHAAgAAAAAAAAAAQ.c2lnbmF0dXJlLW9mLTE2LWJ5dGVz",
         "decline_url": "https://mail.fjell-fjord.example/u/AQAAAQGbz4dQAHAAgAAAAAAAAAAg.c2lnbmF0dXJlLW9mLTE2LWJ5dGVz",
-        "promise": {"what": "News and offers", "frequency": "At most twice a month", "benefit": "10 % off", "button": "Yes"},
+        "promise": {
+            "what": "News and offers",
+            "frequency": "At most twice a month",
+            "benefit": "10 % off",
+            "button": "Yes",
+        },
         "market_line": "",
     }
 }
@@ -94,9 +99,7 @@ def the_mail() -> Mail:
     blocks, written = {}, {}
     for slot, name in BLOCKS.items():
         written[slot] = (scene.TEMPLATES / "blocks" / name / "a.en.mjml").read_text(encoding="utf-8")
-        block = compile_block(
-            name, written[slot], page=page, parts=parts, words={}, locale="en", direction="ltr"
-        )
+        block = compile_block(name, written[slot], page=page, parts=parts, words={}, locale="en", direction="ltr")
         blocks[slot] = (engine.load_block(block), _ASK)
     email = read_email(scene.an_order(1042), shop=shop).email
     return Mail(

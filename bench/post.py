@@ -177,7 +177,11 @@ def _process(command: list[str], port: int, environment: dict[str, str]) -> Iter
     """A process on the first core; ended when the block ends."""
     first = min(os.sched_getaffinity(0) | _cores)
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, {first})
+        command,
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: os.sched_setaffinity(0, {first}),
     )
     try:
         _await_port(process, port)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -278,6 +279,7 @@ async def run(
         log.info("serving", extra={"facts": {"listen": settings.listen, "database": service.database.dialect}})
         if on_ready is not None:
             await on_ready()
+        _leave_garbage()
         if await stop.get() is signal.SIGTERM:
             service.health.draining = True
             with contextlib.suppress(TimeoutError):
@@ -288,6 +290,13 @@ async def run(
         await service.health.idle(settings.body_seconds)
     finally:
         await runner.cleanup()
+
+
+def _leave_garbage() -> None:
+    """Look for circles of garbage less often: requests leave hardly any, and looking costs a twentieth of their time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 async def serve(settings: Settings) -> None:

@@ -198,7 +198,8 @@ function theme(next) {
   if (next) localStorage.setItem("theme", next);
   const chosen = localStorage.getItem("theme") || "auto";
   if (chosen === "auto") delete document.documentElement.dataset.theme; else document.documentElement.dataset.theme = chosen;
-  $("theme").textContent = { auto: "◐ Auto", light: "○ Light", dark: "● Dark" }[chosen];
+  const [sign, word] = { auto: ["◐", "Auto"], light: ["○", "Light"], dark: ["●", "Dark"] }[chosen];
+  $("theme").replaceChildren(sign, el("span", {}, ` ${word}`));
   $("theme").setAttribute("aria-label", `Colours: ${chosen}`);
   return chosen;
 }

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
-import threading
-from collections.abc import Coroutine, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,29 +13,25 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from running import Running, running, settings_for
+from threads import Threaded, in_a_thread
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
-@dataclass
-class House:
-    """A running service whose coroutines a plain test can call."""
+class House(Threaded):
+    """The running service of these tests."""
 
-    running: Running
-    loop: asyncio.AbstractEventLoop
-
-    def call(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+    it: Running
 
     def email(self, order: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = self.call(self.running.email(order))
+        answer: dict[str, Any] = self.call(self.it.email(order))
         return answer
 
     def known(self, customer_id: str) -> dict[str, Any]:
         """Standing and entries of a customer."""
-        status, answer = self.call(self.running.get(f"/v1/consents?customer_id={customer_id}"))
+        status, answer = self.call(self.it.get(f"/v1/consents?customer_id={customer_id}"))
         assert status == 200
         found: dict[str, Any] = answer
         return found
@@ -47,26 +40,8 @@ class House:
 @contextmanager
 def a_house(folder: Path, compiled: dict[bytes, str]) -> Iterator[House]:
     """The service of ``running``, in a thread: Playwright's plain interface keeps this one's event loop busy."""
-    opened: Future[House] = Future()
-    over = threading.Event()
-
-    async def live() -> None:
-        try:
-            async with running(settings_for(folder, f"sqlite:///{folder / 'handraiser.db'}"), compiled) as one:
-                opened.set_result(House(one, asyncio.get_running_loop()))
-                await asyncio.to_thread(over.wait)
-        except BaseException as error:
-            if opened.done():
-                raise
-            opened.set_exception(error)
-
-    thread = threading.Thread(target=asyncio.run, args=(live(),))
-    thread.start()
-    try:
-        yield opened.result(120)
-    finally:
-        over.set()
-        thread.join(30)
+    with in_a_thread(lambda: running(settings_for(folder, f"sqlite:///{folder / 'h.db'}"), compiled)) as one:
+        yield House(one.it, one.loop)
 
 
 @dataclass

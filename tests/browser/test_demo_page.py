@@ -244,6 +244,7 @@ async def test_nothing_runs_over_the_edge_and_everybody_can_use_it(browser, url,
         if width in (1280, 375):
             found = (await Axe().run(page, options=RULES)).response["violations"]
             assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+    await page.click("#back")
     await page.click("#open-own")
     await page.wait_for_selector("#own-text:visible")
     assert await page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")

@@ -191,7 +191,7 @@ def test_another_sites_page_cannot_press(alice: Asked, visitor: Visitor):
 
 def test_reading_ahead_a_hundred_times_leaves_no_entry(alice: Asked, visitor: Visitor):
     page = visitor.page
-    page.goto(alice.house.running.url + "/docs")
+    page.goto(alice.house.it.url + "/docs")
     rules = f'{{"prerender":[{{"source":"list","urls":["{alice.link}"]}}]}}'
     page.evaluate(
         """([link, rules]) => {
@@ -202,7 +202,7 @@ def test_reading_ahead_a_hundred_times_leaves_no_entry(alice: Asked, visitor: Vi
         [alice.link, rules],
     )
     for n in range(100):
-        status, _ = alice.house.call(alice.house.running.open(alice.link, "HEAD" if n % 2 else "GET"))
+        status, _ = alice.house.call(alice.house.it.open(alice.link, "HEAD" if n % 2 else "GET"))
         assert status == 200
     page.goto(alice.link)
     page.goto(alice.link)

@@ -173,7 +173,7 @@ async def test_a_confirmation_mail_is_caught_once_and_left_in_the_outbox(catcher
     assert (mail.kind, mail.to, mail.subject, mail.at) == (
         "confirmation",
         "alice@example.com",
-        "Bevestig je wens",
+        "Bevestig uw wens",
         NOW + 5,
     )
     assert LINKS.read(mail.ask_url.rpartition("/")[2]).kind is LinkKind.CONFIRM

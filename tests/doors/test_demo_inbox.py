@@ -225,6 +225,20 @@ async def test_a_wish_that_cannot_be_read_is_a_problem(client, api, body, kind, 
     assert api.sent == []
 
 
+async def test_a_script_presses_the_link_of_the_mail_and_of_no_other(client, mailbox, api):
+    mailbox.keep(a_mail())
+    mailbox.keep(a_mail(2, ask_url=""))
+
+    pressed = await client.post(f"/demo/mails/{a_mail().id}/script", json={})
+    nothing_to_press = await client.post(f"/demo/mails/{a_mail(2).id}/script", json={})
+    another_site = await client.post(
+        f"/demo/mails/{a_mail().id}/script", json={}, headers={"Origin": "https://evil.example"}
+    )
+
+    assert [pressed.status, nothing_to_press.status, another_site.status] == [200, 422, 403]
+    assert api.pressed == [a_mail().ask_url]
+
+
 async def test_a_confirmation_mail_cannot_be_sent_to_another_country(client, mailbox):
     mailbox.keep(a_mail(kind="confirmation", payload=None))
 

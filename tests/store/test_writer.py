@@ -144,7 +144,7 @@ class Hanging(Database):
         self.back = asyncio.Event()
 
     @asynccontextmanager
-    async def transaction(self, *, seconds=None):
+    async def transaction(self, *, seconds=None, brief=False):
         await self.back.wait()
         async with self.real.transaction() as tx:
             yield tx

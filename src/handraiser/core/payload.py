@@ -123,10 +123,11 @@ def _read_tidy(body: object) -> dict[str, Any] | None:
     """The normal form of a payload that needs no mending, as nearly all are; else None."""
     try:
         # Straight from bytes; a number with a point would pass through a float, so no amount takes one.
-        email = EMAIL.validate_json(body) if isinstance(body, bytes) else EMAIL.validate_python(body)
+        read = EMAIL.validate_json(body) if isinstance(body, bytes) else EMAIL.validate_python(body)
     except (ValidationError, RecursionError):
         return None
-    return cast("dict[str, Any]", email) if "extra" not in email and tidy(email) and _has_content(email["order"]) else None
+    email = cast("dict[str, Any]", read)
+    return email if "extra" not in email and tidy(email) and _has_content(email["order"]) else None
 
 
 def _read_untidy(given: object, warnings: list[Fault]) -> dict[str, Any]:

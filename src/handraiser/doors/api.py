@@ -138,7 +138,7 @@ class Messages:
                 "emails",
                 "All emails to one address",
                 "The address stands in the body, never in a URL. The newest first.",
-                request="Address",
+                request="Search",
                 answer="Messages",
             ),
         )

@@ -44,7 +44,7 @@ class Consents:
                 "consents",
                 "Where an address stands",
                 "The same by address, guests included. The address stands in the body, never in a URL.",
-                request="Address",
+                request="Search",
                 answer="Consents",
             ),
         )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+import re
+import tomllib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from aiohttp import web
+from markupsafe import Markup, escape
 
 from handraiser import __version__
 from handraiser.core.eligibility import REASONS
@@ -17,6 +20,8 @@ from handraiser.core.payload import json_schema
 from handraiser.doors.web import TITLES, json_response
 
 Json = dict[str, Any]
+Meanings = Mapping[str, Mapping[str, str]]
+"""What each field means, by schema and field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +57,6 @@ class Operation:
         return web.route(self.method, self.path, self.handler)
 
 
-_TEXT: Json = {"type": "string"}
-_UUID: Json = {"type": "string", "format": "uuid"}
-
-
 def _ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
@@ -64,122 +65,190 @@ def _list(items: Json) -> Json:
     return {"type": "array", "items": items}
 
 
-def _object(properties: Json, required: Sequence[str] = ()) -> Json:
-    return {"type": "object", "properties": properties, "required": list(required or properties)}
+def _map(values: Json) -> Json:
+    return {"type": "object", "additionalProperties": values}
 
 
-def _message() -> Json:
-    return _object(
-        {
-            "message_id": _UUID,
-            "type": _TEXT,
-            "touchpoint": _TEXT,
-            "sent_at": {"type": "integer", "description": "milliseconds since 1970, UTC"},
-            "locale": _TEXT,
-            "market": _TEXT,
-            "rule_version": _TEXT,
-            "placements": _list(_ref("Placement")),
-            "skipped": _list(_ref("Skip")),
-            "presses": _list({"type": "object"}),
-        },
-        ("message_id", "type", "sent_at", "placements", "skipped"),
-    )
-
-
-def _schemas() -> Json:
-    fault = _object({"pointer": _TEXT, "code": _TEXT, "detail": _TEXT})
-    skip = _object({"slot": _TEXT, "block": _TEXT, "reason": {"enum": sorted(REASONS)}, "remedy": _TEXT})
-    placement = _object(
-        {
-            "slot": _TEXT,
-            "block": _TEXT,
-            "version": {"type": "integer"},
-            "variant": _TEXT,
-            "purpose": {"type": ["string", "null"]},
-            "wording_id": {"type": ["string", "null"]},
-            "url": {"type": ["string", "null"]},
-        },
-        ("slot", "block", "version", "variant"),
-    )
-    told = {
-        "message_id": {"type": ["string", "null"]},
-        "headers": {"type": "object", "additionalProperties": _TEXT},
-        "placements": _list(_ref("Placement")),
-        "skipped": _list(_ref("Skip")),
-        "warnings": _list(_ref("Fault")),
-    }
-    part = _object({"html": _TEXT, "text": _TEXT})
-    email = json_schema()
-    definitions = email.pop("$defs", {})
-    problem = _object(
-        {"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT, "errors": _list(_ref("Fault"))},
-        ("title", "status"),
-    )
+def _object(properties: Json, optional: Sequence[str] = ()) -> Json:
     return {
-        **definitions,
+        "type": "object",
+        "properties": properties,
+        "required": [name for name in properties if name not in optional],
+    }
+
+
+_TEXT: Json = {"type": "string"}
+_TEXTS = _list(_TEXT)
+_UUID: Json = {"type": "string", "format": "uuid"}
+_MOMENT: Json = {"type": "integer", "format": "int64"}
+_MAYBE: Json = {"type": ["string", "null"]}
+_VERDICT: Json = {"enum": ["human", "suspect", "bot"]}
+_TOLD: Json = {
+    "message_id": {"type": ["string", "null"], "format": "uuid"},
+    "headers": _map(_TEXT),
+    "placements": _list(_ref("Placement")),
+    "skipped": _list(_ref("Skip")),
+    "warnings": _list(_ref("Fault")),
+}
+_PLACEMENT: Json = {
+    "slot": _TEXT,
+    "block": _TEXT,
+    "version": {"type": "integer"},
+    "variant": _TEXT,
+    "purpose": _MAYBE,
+    "wording_id": _MAYBE,
+    "url": _MAYBE,
+}
+_MESSAGE: Json = {
+    "message_id": _UUID,
+    **dict.fromkeys(("type", "touchpoint"), _TEXT),
+    "sent_at": _MOMENT,
+    **dict.fromkeys(("locale", "order_id", "country", "market", "rule_version", "customer_kind"), _TEXT),
+    **{name: {"type": "boolean"} for name in ("test", "would_ask")},
+    "placements": _list(_ref("Placement")),
+    "skipped": _list(_ref("Skip")),
+    "presses": _list(_ref("Press")),
+    "visits": _list(_ref("Visit")),
+}
+_PRESS: Json = {
+    "at": _MOMENT,
+    "event": _TEXT,
+    "purpose": _TEXT,
+    "verdict": _TEXT,
+    "reasons": _TEXTS,
+    "attestation": _TEXT,
+}
+_ENTRY: Json = {
+    "event_id": _UUID,
+    **dict.fromkeys(("event", "purpose", "channel", "basis"), _TEXT),
+    "occurred_at": _MOMENT,
+    "recorded_at": _MOMENT,
+    "touchpoint": _TEXT,
+    "message_id": _MAYBE,
+    "variant": _TEXT,
+    "wording_id": _MAYBE,
+    "notice_id": _MAYBE,
+    **dict.fromkeys(("method", "attestation", "verdict"), _TEXT),
+    "verdict_reasons": _TEXTS,
+    **dict.fromkeys(("jurisdiction", "rule_version", "leaf_hash"), _TEXT),
+}
+_PROBLEM: Json = {
+    **dict.fromkeys(("type", "title"), _TEXT),
+    "status": {"type": "integer"},
+    "detail": _TEXT,
+    "errors": _list(_ref("Fault")),
+    "request_id": _TEXT,
+}
+
+
+def _schemas(meanings: Meanings) -> Json:
+    email = json_schema()
+    parts = email.pop("$defs")
+    schemas = {
         "Email": email,
-        "EmailLines": {"type": "string", "description": "one Email a line, each may add idempotency_key"},
-        "ComposedEmail": _object({**told, "subject": _TEXT, "html": _TEXT, "text": _TEXT}),
+        **{name: parts.pop(name) for name in ("Customer", "Order", "Line")},
+        **parts,
+        "EmailLines": {"type": "string", "description": "One Email a line; each may add idempotency_key."},
+        "ComposedEmail": _object({**_TOLD, "subject": _TEXT, "html": _TEXT, "text": _TEXT}),
         "ComposedEmailLines": {
             "type": "string",
-            "description": "one ComposedEmail or Problem a line, in the same order",
+            "description": "One ComposedEmail or Problem a line, in the same order.",
         },
-        "Blocks": _object({**told, "slots": {"type": "object", "additionalProperties": part}}),
-        "Message": _message(),
+        "Blocks": _object({**_TOLD, "slots": _map(_ref("Part"))}),
+        "Part": _object({"html": _TEXT, "text": _TEXT}),
+        "Message": _object(_MESSAGE),
         "Messages": _object({"messages": _list(_ref("Message"))}),
-        "Address": _object({"email": _TEXT}),
-        "Consents": {"type": "object"},
-        "Fault": fault,
-        "Skip": skip,
-        "Placement": placement,
-        "Problem": problem,
+        "Press": _object(_PRESS),
+        "Visit": _object({"at": _MOMENT, "method": _TEXT, "verdict": _VERDICT, "reasons": _TEXTS}),
+        "Search": _object({"email": {"type": "string", "format": "email"}}),
+        "Consents": _object(
+            {
+                "standing": _map(_TEXT),
+                "channels": _map(_map(_TEXT)),
+                "entries": _list(_ref("Entry")),
+                "customer_ids": _TEXTS,
+            }
+        ),
+        "Entry": _object(_ENTRY),
+        "Fault": _object({"pointer": _TEXT, "code": _TEXT, "detail": _TEXT}),
+        "Skip": _object({"slot": _TEXT, "block": _TEXT, "reason": {"enum": sorted(REASONS)}, "remedy": _TEXT}),
+        "Placement": _object(_PLACEMENT, optional=("purpose", "wording_id", "url")),
+        "Problem": _object(_PROBLEM, optional=("detail", "errors", "request_id")),
     }
+    copy: Json = json.loads(json.dumps(schemas).replace("#/$defs/", "#/components/schemas/"))
+    for name, schema in copy.items():
+        for field, known in schema.get("properties", {}).items():
+            known.pop("title", None)
+            known.update({"description": meaning} if (meaning := meanings.get(name, {}).get(field)) else {})
+    return copy
 
 
-def document(operations: Sequence[Operation], server: str) -> Json:
-    """The OpenAPI 3.1 document of these operations."""
+GROUPS = {
+    "emails": ("Emails", "An order in, the enriched email (or its blocks) out."),
+    "messages": ("Why", "What was decided for each email, with reasons and remedies, and what its reader answered."),
+    "consents": ("Consents", "Where a customer stands, and the ledger that proves it."),
+}
+"""Tag and sentence of each group of operations, by the word that follows ``/v1/``."""
+_ANSWER_HEADERS = {
+    "Handraiser-Message-Id": "names this email in GET /v1/messages/{message_id}",
+    "Idempotent-Replayed": "true: this key was used before, and this is the same email again",
+    "Handraiser-Skipped": "why nothing was inserted at all, such as store_unavailable",
+}
+
+
+def document(operations: Sequence[Operation], server: str, meanings: Meanings, examples: Json) -> Json:
+    """The OpenAPI 3.1 document of these operations; ``meanings`` describes fields, ``examples`` is by schema."""
     paths: dict[str, Json] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
-    schemas = json.loads(json.dumps(_schemas()).replace("#/$defs/", "#/components/schemas/"))
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, examples)
+    used = dict.fromkeys(operation.path.split("/")[2] for operation in operations)
+    problem = {"schema": _ref("Problem"), "example": examples["Problem"]}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "handraiser",
             "version": __version__,
-            "description": "Transactional emails in, the same emails with service messages and signed opt-in links out. "
-            "Always set a client time-out, and on any error send your own mail.",
+            "description": "Transactional emails in, the same emails with service messages and signed opt-in links out."
+            " Always set a client time-out, and on any error send your own mail.",
         },
         "servers": [{"url": server}],
         "security": [{"key": []}],
+        "tags": [{"name": GROUPS[word][0], "description": GROUPS[word][1]} for word in used],
         "paths": paths,
         "components": {
-            "schemas": schemas,
+            "schemas": _schemas(meanings),
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "bearerFormat": "hr_<keyid>_<secret>"}},
             "responses": {
                 "Problem": {
                     "description": "what is wrong, every fault at once (RFC 9457)",
-                    "content": {"application/problem+json": {"schema": _ref("Problem")}},
+                    "content": {"application/problem+json": problem},
                 }
             },
         },
     }
 
 
-def _operation(operation: Operation) -> Json:
+def _operation(operation: Operation, examples: Json) -> Json:
     kind = "application/x-ndjson" if operation.ndjson else "application/json"
-    content: Json = {kind: {"schema": _ref(operation.answer)}}
+
+    def content(name: str) -> Json:
+        return {kind: {"schema": _ref(name), "example": examples[name]}}
+
+    answer: Json = {"description": "done", "content": content(operation.answer)}
     if operation.mime:
-        content["message/rfc822"] = {"schema": {"type": "string"}}
-    errors = [401, 403, 404, 422, 503] if operation.method == "GET" else [400, 401, 403, 408, 409, 413, 415, 422, 503]
+        answer["content"]["message/rfc822"] = {"schema": {"type": "string"}}
+    if operation.answer in ("ComposedEmail", "Blocks"):
+        answer["headers"] = {
+            name: {"description": text, "schema": {"type": "string"}} for name, text in _ANSWER_HEADERS.items()
+        }
     described: Json = {
-        "operationId": f"{operation.method.lower()}_{operation.path.strip('/').replace('/', '_').replace('{', '').replace('}', '')}",
+        "operationId": re.sub(r"\W+", "_", f"{operation.method.lower()}{operation.path}").strip("_"),
         "summary": operation.summary,
-        "description": operation.description,
-        "tags": [operation.scope],
+        "description": f"{operation.description} Scope of the key: `{operation.scope}`.",
+        "tags": [GROUPS[operation.path.split("/")[2]][0]],
         "responses": {
-            "200": {"description": "done", "content": content},
-            **{str(status): {"$ref": "#/components/responses/Problem"} for status in errors},
+            "200": answer,
+            **{str(status): {"$ref": "#/components/responses/Problem"} for status in _errors(operation)},
         },
     }
     if operation.parameters:
@@ -194,20 +263,65 @@ def _operation(operation: Operation) -> Json:
             for parameter in operation.parameters
         ]
     if operation.request:
-        described["requestBody"] = {"required": True, "content": {kind: {"schema": _ref(operation.request)}}}
+        described["requestBody"] = {"required": True, "content": content(operation.request)}
     return described
+
+
+def _errors(operation: Operation) -> list[int]:
+    """The statuses other than 200 that an operation can answer."""
+    found = {401, 403, 422, 503}
+    if operation.answer in ("Message", "Consents"):
+        found.add(404)
+    if operation.method == "POST":
+        found |= {400, 408, 413}
+    if operation.request in ("Email", "EmailLines"):
+        found |= {409, 415}
+    return sorted(found)
 
 
 TITLE_OF = {".sh": "curl", ".py": "Python", ".php": "PHP", ".js": "JavaScript"}
 """What a snippet is called, by its file's ending."""
 
 
+def _code(text: str) -> Markup:
+    """Text with its `words in backticks` as code."""
+    parts = escape(text).split("`")
+    return Markup("").join(  # every part was escaped before
+        Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts)
+    )
+
+
+def _kind(schema: Json) -> Markup:
+    """What a field holds, in a few words, with links to other schemas."""
+    if reference := schema.get("$ref"):
+        name = reference.rpartition("/")[2]
+        return Markup('<a href="#schema-{0}">{0}</a>').format(name)
+    if values := schema.get("enum"):
+        return Markup(" · ").join(Markup("<code>{}</code>").format(value) for value in values)
+    choices = schema.get("anyOf") or schema.get("oneOf")
+    if choices:
+        return Markup(" or ").join(dict.fromkeys(_kind(choice) for choice in choices))
+    named = schema.get("type", "anything")
+    if named == "array":
+        return Markup("list of {}").format(_kind(schema["items"]))
+    if named == "object":
+        values = schema.get("additionalProperties") or next(iter(schema.get("patternProperties", {}).values()), {})
+        return Markup("by name: {}").format(_kind(values)) if values else Markup("object")
+    if isinstance(named, list):
+        return Markup(" or ").join(named)
+    return Markup("{} ({})").format(named, schema["format"]) if "format" in schema else Markup("{}").format(named)
+
+
 class Reference:
     """/openapi.json and /docs."""
 
     def __init__(self, operations: Sequence[Operation], server: str, folder: Path) -> None:
-        self._document = document(operations, server)
+        meanings = tomllib.loads((folder / "meanings.toml").read_text(encoding="utf-8"))
+        examples = json.loads((folder / "examples.json").read_text(encoding="utf-8"))
+        self._document = document(operations, server, meanings, examples)
         environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        environment.filters["code"] = _code
+        environment.filters["kind"] = _kind
         template = (folder / "reference.html").read_text(encoding="utf-8")
         snippets = {
             TITLE_OF[path.suffix]: path.read_text(encoding="utf-8").replace("$SERVER", server)
@@ -216,8 +330,8 @@ class Reference:
         }
         self._page = environment.from_string(template).render(
             document=self._document,
-            server=server,
-            schemas=self._document["components"]["schemas"],
+            examples=examples,
+            pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
             reasons=REASONS,
             titles=TITLES,
             snippets=snippets,

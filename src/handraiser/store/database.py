@@ -137,8 +137,13 @@ class Database(ABC):
         """``async with database.reading() as session``: several reads on one connection."""
 
     @abstractmethod
-    def transaction(self, *, seconds: float | None = None) -> AbstractAsyncContextManager[Transaction]:
-        """``async with database.transaction() as tx``: commits at the end, rolls back on any exception."""
+    def transaction(
+        self, *, seconds: float | None = None, brief: bool = False
+    ) -> AbstractAsyncContextManager[Transaction]:
+        """``async with database.transaction() as tx``: commits at the end, rolls back on any exception.
+
+        ``brief`` says that its statements are small and that nothing but them is awaited in it.
+        """
 
     @abstractmethod
     async def close(self) -> None:
@@ -202,9 +207,14 @@ class _Sqlite(Database):
         yield self._session
 
     @asynccontextmanager
-    async def transaction(self, *, seconds: float | None = None) -> AsyncIterator[Transaction]:  # noqa: ARG002 - busy_timeout is fixed
+    async def transaction(
+        self,
+        *,
+        seconds: float | None = None,  # noqa: ARG002 - busy_timeout is fixed
+        brief: bool = False,
+    ) -> AsyncIterator[Transaction]:
         async with self._turn:
-            tx = Transaction("sqlite", self._writing)
+            tx = Transaction("sqlite", self._at_once if brief else self._writing)
             try:
                 await tx.script("BEGIN IMMEDIATE")
                 yield tx
@@ -215,6 +225,13 @@ class _Sqlite(Database):
 
     async def _writing(self, text: str, values: list[Any] | None) -> list[Any]:
         return list(await self._writer.execute_fetchall(text, values or ()))
+
+    async def _at_once(self, text: str, values: list[Any] | None) -> list[Any]:
+        """Run a small statement on the event loop: the way to the driver's thread and back, and the two threads' fight
+        for the interpreter, cost more. What may wait, for a lock or for the disk, takes that way."""
+        if values is None:  # the beginning and the commit
+            return await self._writing(text, values)
+        return self._writer._conn.execute(text, values).fetchall()
 
     async def _roll_back(self) -> None:
         # After a full disk SQLite has rolled back by itself, and after close there is nothing to roll back.
@@ -233,7 +250,7 @@ class _Sqlite(Database):
 
 
 async def _sqlite_connection(path: Path, seconds: float) -> aiosqlite.Connection:
-    connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=512)
+    connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=512, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     try:
         for pragma in (
@@ -242,7 +259,8 @@ async def _sqlite_connection(path: Path, seconds: float) -> aiosqlite.Connection
             "synchronous = FULL",
             "foreign_keys = ON",
             "recursive_triggers = ON",  # else INSERT OR REPLACE would slip past the ledger's DELETE trigger
-            "cache_size = -16000",
+            "wal_autocheckpoint = 4000",  # 16 MB: pages that many commits touch are copied into the database once
+            "cache_size = -8000",
         ):
             await connection.execute_fetchall(f"PRAGMA {pragma}")
     except BaseException:
@@ -288,7 +306,12 @@ class _Postgres(Database):
             yield Session("postgresql", self._runner(connection, self.seconds))
 
     @asynccontextmanager
-    async def transaction(self, *, seconds: float | None = None) -> AsyncIterator[Transaction]:
+    async def transaction(
+        self,
+        *,
+        seconds: float | None = None,
+        brief: bool = False,  # noqa: ARG002 - every statement is a round trip
+    ) -> AsyncIterator[Transaction]:
         longest = self.seconds if seconds is None else seconds
         async with self._connection() as connection:
             tx = Transaction("postgresql", self._runner(connection, longest))

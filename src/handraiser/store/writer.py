@@ -173,7 +173,7 @@ class Writer(_Batcher):
         return result
 
     async def _together(self, batch: list[_Job]) -> list[Any]:
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(brief=True) as tx:
             return await _answers(tx, batch)
 
 

@@ -3,14 +3,14 @@
 Made for data that is only ever plain JSON: ``a.b`` is a dictionary look-up and nothing else, what is not there is
 None, comparing what cannot be compared is false. So no data, whatever its shape, can reach code or make a fill fail.
 
-What comes out alternates: literal, value, literal, value. All values are escaped in one go at the end, and literals
-that only a shop's brand completes (colours, fonts) are completed once per brand.
+In HTML literals and values alternate, so that all values are escaped in one go at the end. Literals that only a shop's
+brand completes (colours, fonts) are completed once per brand.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -42,14 +42,14 @@ def program(
     *,
     filters: Mapping[str, Callable[..., Any]],
     said: Callable[[Any], str],
-    finish: Callable[[list[str]], str],
+    finish: Callable[[Any], str],
     paired: bool,
 ) -> Program:
     """``source`` as a function from data to text.
 
-    ``said`` makes one value fit to stand in the output and ``finish`` puts together what came out: literals and values
-    in turn when ``paired`` (the values as they are), else in any order (the values said). Raises
-    :class:`jinja2.TemplateError` for what is not part of the language.
+    ``said`` makes one value fit to stand in the output. ``finish`` gets what came out: when ``paired`` a list of
+    literals and values in turn, the values as they are, which begins and ends with a literal; else one text, the values
+    said. Raises :class:`jinja2.TemplateError` for what is not part of the language.
     """
     writer = _Writer(PARSER.parse(source), filters, paired=paired)
     literals = writer.literals
@@ -119,8 +119,9 @@ class _Writer:
             opening.append(f" {variable} = data.get({name!r})")
             opening += self._look_into(variable, 1)
         opening.append(f" of = completed({', '.join(looked_up for looked_up, _ in self.brand)})")
-        opening.append(" out = []")
-        return "\n".join([*opening, *self._lines, " return finish(out)"])
+        opening += [" out = []", " t = ''"]
+        closing = [" out.append(t)", " return finish(out)"] if self._paired else [" return finish(t)"]
+        return "\n".join([*opening, *self._lines, *closing])
 
     def _look_into(self, variable: str, depth: int) -> list[str]:
         """The line that a variable needs before its keys are read, if they are."""
@@ -175,17 +176,31 @@ class _Writer:
         self._lines[at:at] = self._look_into(item, depth + 1)
 
     def _output(self, said: Sequence[nodes.Expr], scope: Mapping[str, str], depth: int) -> None:
-        """One ``out += (literal, value, …)`` for everything between two branches or loops."""
-        put: list[str] = []
+        """Everything between two branches or loops. ``t`` is the literal that is being written."""
+        literals: list[list[str]] = [[]]
+        values: list[str] = []
+        for kind, written in self._pieces(said, scope):
+            if kind == "literal" or not self._paired:
+                literals[-1].append(written)
+            else:
+                values.append(written)
+                literals.append([])
+        for written in literals[0]:
+            self._line(depth, f"t += {written}")
+        if values:
+            between = [" + ".join(one) or "''" for one in literals[1:]]
+            put = [one for pair in zip(values, between, strict=True) for one in pair]
+            self._line(depth, f"out += (t, {', '.join(put[:-1])},)")
+            self._line(depth, f"t = {put[-1]}")
+
+    def _pieces(self, said: Sequence[nodes.Expr], scope: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         literal: list[str | int] = []
 
-        def put_literal(*, always: bool = False) -> None:
+        def literal_so_far() -> Iterator[tuple[str, str]]:
             if literal:
                 self.literals.append(list(literal))
                 literal.clear()
-                put.append(f"of[{len(self.literals) - 1}]")
-            elif always:
-                put.append("''")
+                yield "literal", f"of[{len(self.literals) - 1}]"
 
         for node in said:
             if isinstance(node, nodes.TemplateData):
@@ -195,21 +210,13 @@ class _Writer:
             elif of_shop := _of_shop(node, scope):
                 key = (self._expression(of_shop[0], scope), of_shop[1])
                 literal.append(self.brand.setdefault(key, len(self.brand)))
-            elif _is_ready(node):
-                if literal:
-                    put_literal()
-                    put.append("''")
-                put += [f"(v if type(v := {self._expression(node, scope)}) is str else '')", "''"]
             else:
-                put_literal(always=self._paired)
-                put.append(self._value(node, scope))
-        if literal:
-            put_literal()
-            put.append("''")
-        if not self._paired:
-            put = [one for one in put if one != "''"]
-        if put:
-            self._line(depth, f"out += ({', '.join(put)},)")
+                yield from literal_so_far()
+                if _is_ready(node):
+                    yield "literal", f"(v if type(v := {self._expression(node, scope)}) is str else '')"
+                else:
+                    yield "value", self._value(node, scope)
+        yield from literal_so_far()
 
     def _value(self, node: nodes.Expr, scope: Mapping[str, str]) -> str:
         written = self._expression(node, scope)

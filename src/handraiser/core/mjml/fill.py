@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -43,10 +44,6 @@ def _finish_html(out: list[str]) -> str:
     escaped = _escaped(_BETWEEN.join(values)).split(_BETWEEN)
     out[1::2] = escaped if len(escaped) == len(values) else map(_escaped, values)
     return "".join(out)
-
-
-def _finish_text(out: list[str]) -> str:
-    return tidy("".join(out))
 
 
 def _url(value: Any) -> str:
@@ -121,7 +118,24 @@ def _html_program(source: str) -> Program:
 
 def _text_program(source: str) -> Program:
     filters = {**_FILTERS, "lines": _lines_text}
-    return code.program(source, filters=filters, said=_said_in_text, finish=_finish_text, paired=False)
+    return code.program(source, filters=filters, said=_said_in_text, finish=tidy, paired=False)
+
+
+class _Unloaded:
+    """A program kept as packed text until its first fill: of many shops' pages most are never filled."""
+
+    __slots__ = ("_load", "_loaded", "_packed")
+
+    def __init__(self, load: Callable[[str], Program], source: str) -> None:
+        self._load = load
+        self._packed = zlib.compress(source.encode())
+        self._loaded: Program | None = None
+
+    def __call__(self, data: Mapping[str, Any]) -> str:
+        if self._loaded is None:
+            self._loaded = self._load(zlib.decompress(self._packed).decode())
+            self._packed = b""
+        return self._loaded(data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +174,12 @@ class Engine:
     """Loads compiled programs and fills them."""
 
     def load_page(self, compiled: CompiledPage) -> Page:
-        """The page's programs as code."""
+        """The page's programs, which become code when they are first filled."""
         return Page(
             compiled.name,
-            _html_program(compiled.html),
-            _text_program(compiled.text),
-            _text_program(compiled.title),
+            _Unloaded(_html_program, compiled.html),
+            _Unloaded(_text_program, compiled.text),
+            _Unloaded(_text_program, compiled.title),
             compiled.slots,
         )
 

@@ -32,7 +32,8 @@ class _Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = {name: value or "" for name, value in attrs}
         if tag not in _VOID:
-            self._open.append("body" if attributes.get("role") == "article" else tag)
+            layout = attributes.get("role") == "article" or "font-size:0" in attributes.get("style", "")
+            self._open.append("body" if layout else tag)
         if self._hidden:
             if tag not in _VOID:
                 self._hidden.append(tag)
@@ -118,6 +119,7 @@ def text_of(html: str, code: Sequence[tuple[str, str]] = ()) -> str:
     return tidy("".join(reader.parts))
 
 
+_UNTIDY = re.compile(r" [\n ]|\n ")
 _SPACES = re.compile(r" *(\n *)+| {2,}")
 
 
@@ -130,6 +132,7 @@ def tidy(text: str) -> str:
     for odd in "\xa0\u202f\t\r":
         if odd in text:
             text = text.replace(odd, " ")
+    paragraphs = [paragraph for paragraph in map(str.strip, text.split("\n\n")) if paragraph]
     if "\n " in text or " \n" in text or "  " in text:
-        text = _SPACES.sub(_space, text)
-    return "\n\n".join([paragraph for paragraph in map(str.strip, text.split("\n\n")) if paragraph])
+        paragraphs = [_SPACES.sub(_space, one) if _UNTIDY.search(one) else one for one in paragraphs]
+    return "\n\n".join(paragraphs)

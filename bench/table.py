@@ -1,0 +1,80 @@
+"""The figures as Markdown, put between the two marks in docs/performance.md; the prose around them stays."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.fill import Fill
+from bench.post import Post
+from bench.stages import Stages
+
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+_MARKS = ("<!-- measured: begin -->\n", "<!-- measured: end -->\n")
+
+
+def write(text: str) -> None:
+    """Put ``text`` between the marks of the page."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(_MARKS[0])
+    _, _, after = rest.partition(_MARKS[1])
+    PAGE.write_text(f"{before}{_MARKS[0]}\n{text}\n{_MARKS[1]}{after}", encoding="utf-8")
+
+
+def compose(fill: Fill, post: Post, stages: Stages) -> str:
+    """Everything that was measured, as tables."""
+    return "\n\n".join([_machine(fill), _roads(fill, post), _stages(post, stages), _memory(post)])
+
+
+def _machine(fill: Fill) -> str:
+    versions = f"{fill.node_version}; " if fill.node_version else ""
+    return (
+        f"{versions}CPython {platform.python_version()} on {platform.system()} {platform.machine()}. "
+        f"One order confirmation: 10 items, 2 blocks, {fill.html_bytes / 1000:.1f} kB of HTML."
+    )
+
+
+def _roads(fill: Fill, post: Post) -> str:
+    ours = f"{fill.ours:,.0f} µs"
+    node = f"{fill.node:,.0f} µs" if isinstance(fill.node, float) else fill.node
+    ratio = f"{fill.node / fill.ours:.0f}×" if isinstance(fill.node, float) else "–"
+    rows = [
+        ("fill (HTML and text)", ours, "node: nunjucks and mjml per email (HTML alone)", node, ratio, "≥ 60×"),
+        (
+            "",
+            ours,
+            "Python: Jinja and mjml-python per email (HTML alone)",
+            f"{fill.mjml_python:,.0f} µs",
+            f"{fill.mjml_python / fill.ours:.1f}×",
+            "–",
+        ),
+        (
+            "`POST /v1/emails`, durable",
+            f"{post.ours.rate:,.0f} /s, {post.ours.micros:,.0f} µs CPU",
+            f"bare aiohttp handler, same body in, same {post.answer_bytes / 1000:.0f} kB out",
+            f"{post.bare.rate:,.0f} /s, {post.bare.micros:,.0f} µs CPU",
+            f"{post.ours.rate / post.bare.rate:.2f}×",
+            "≥ 0.15×",
+        ),
+    ]
+    table = _table(("road", "ours", "reference", "", "ratio", "first step"), rows)
+    waits = ", ".join(f"p{share:.0%}".rstrip("%") + f" {post.ours.milliseconds(share):.0f} ms" for share in (0.5, 0.99))
+    busy = min((*post.ours.busy, *post.bare.busy))
+    return f"{table}\n\nOurs answers within {waits} at 32 connections; the servers kept their core busy to at least {busy:.0%}."
+
+
+def _stages(post: Post, stages: Stages) -> str:
+    rows = [(name, f"{micros:,.0f}") for name, micros in stages.items()]
+    rows.append(("the whole request, as served", f"{post.ours.micros:,.0f}"))
+    return _table(("stage of one email", "CPU µs"), rows)
+
+
+def _memory(post: Post) -> str:
+    rows = [(f"{emails:,}", f"{megabytes:.0f}") for emails, megabytes in post.memory]
+    table = _table(("emails composed", "resident memory, MB"), rows)
+    return f"{table}\n\nThe most it ever was: {post.peak:.0f} MB (first step: ≤ 100 MB)."
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
