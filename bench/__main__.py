@@ -37,10 +37,11 @@ def run(size: Size, *, shops: tuple[str, ...] = scene.SHOPS, with_node: bool = T
 
 def main() -> None:
     """The command line."""
+    usual = Size()
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure against the peers, in one run.")
-    parser.add_argument("--rounds", type=int, default=Size.rounds, help="rounds of every road, in turn")
-    parser.add_argument("--seconds", type=float, default=Size.seconds, help="length of a round")
-    parser.add_argument("--emails", type=int, default=Size.emails, help="emails until the memory is read last")
+    parser.add_argument("--rounds", type=int, default=usual.rounds, help="rounds of every road, in turn")
+    parser.add_argument("--seconds", type=float, default=usual.seconds, help="length of a round")
+    parser.add_argument("--emails", type=int, default=usual.emails, help="emails until the memory is read last")
     parser.add_argument("--print", action="store_true", help="leave docs/performance.md as it is")
     given = parser.parse_args()
     text = run(Size(given.rounds, given.seconds, given.emails))

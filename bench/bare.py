@@ -1,4 +1,4 @@
-"""The reference for the HTTP road: an aiohttp handler that reads and parses the same body and returns the same bytes."""
+"""The reference for the HTTP road: an aiohttp handler that parses the same body and returns the same bytes."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def _round(server: Server, road: Road, request: Callable[[], bytes], seconds: fl
 
 
 def requests(key: str) -> Callable[[], bytes]:
-    """The next request, each time another order, customer and Idempotency-Key; whole, so that sending is all there is."""
+    """The next request, each time another order, customer and Idempotency-Key; whole, so that only sending is left."""
     numbers = count(int(time.time()) % 10_000_000 * 1000)
     marker = 987_654_321
     text = scene.body(marker).decode()

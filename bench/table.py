@@ -60,7 +60,8 @@ def _roads(fill: Fill, post: Post) -> str:
     table = _table(("road", "ours", "reference", "", "ratio", "first step"), rows)
     waits = ", ".join(f"p{share:.0%}".rstrip("%") + f" {post.ours.milliseconds(share):.0f} ms" for share in (0.5, 0.99))
     busy = min((*post.ours.busy, *post.bare.busy))
-    return f"{table}\n\nOurs answers within {waits} at 32 connections; the servers kept their core busy to at least {busy:.0%}."
+    told = f"Ours answers within {waits} at 32 connections; the servers kept their core busy to at least {busy:.0%}."
+    return f"{table}\n\n{told}"
 
 
 def _stages(post: Post, stages: Stages) -> str:

@@ -293,7 +293,7 @@ async def run(
 
 
 def _leave_garbage() -> None:
-    """Look for circles of garbage less often: requests leave hardly any, and looking costs a twentieth of their time."""
+    """Look for circles of garbage less often: requests leave hardly any, and looking costs a twentieth of the time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

@@ -40,7 +40,7 @@ class Emails:
             Parameter(
                 "fail_open",
                 "query",
-                "while the database is away: true sends the email without asks, false answers 503; else the shop decides",
+                "while the database is away: true sends the email without asks, false answers 503",
                 {"type": "boolean"},
             ),
             Parameter("Idempotency-Key", "header", "same key and body: same email again", {"type": "string"}),

@@ -143,7 +143,7 @@ async def read_body(request: web.Request, limit: int, seconds: float) -> bytes:
 
 
 class Front:
-    """The middleware before all HTTP doors: request ids, problems, headers, metrics, what a proxy says of the client."""
+    """The middleware before all HTTP doors: request ids, problems, headers, metrics, what the proxy says."""
 
     def __init__(self, metrics: Metrics, trusted_proxies: Sequence[str] = ()) -> None:
         self._metrics = metrics
