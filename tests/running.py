@@ -57,7 +57,7 @@ name = "Boats Company"
 address_lines = ["Quay 2"]
 """
 CHROME = {
-    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0",
     "Accept-Language": "en",
     "Sec-Fetch-Mode": "navigate",
     "Sec-Fetch-Site": "none",

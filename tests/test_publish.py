@@ -44,9 +44,19 @@ def mjml(text: str) -> str:
     return f"<mj-section><mj-column><mj-text>{text}</mj-text></mj-column></mj-section>"
 
 
+def an_ask(text: str) -> str:
+    """An ask's row: the words, all that is promised and the two ways to answer."""
+    promise = "{{ ask.promise.what }}, {{ ask.promise.frequency }}, {{ ask.promise.benefit }}"
+    return mjml(
+        f'{text} {promise} <a href="{{{{ ask.url }}}}">Yes</a> <a href="{{{{ ask.decline_url }}}}">No</a>'
+        " {{ ask.market_line }}"
+    )
+
+
 def written(slug: str = "welcome", kind: str = "opt_in", text: str = "Hello", **given: Any) -> dict[str, Any]:
     """A block's content whose one English row says ``text``."""
-    return content(slug, kind, **{"variants": [{"key": "a", "rows": {"en": mjml(text)}}], **given})
+    row = an_ask(text) if kind == "opt_in" else mjml(text)
+    return content(slug, kind, **{"variants": [{"key": "a", "rows": {"en": row}}], **given})
 
 
 @pytest.fixture
@@ -58,8 +68,8 @@ def root(tmp_path: Path) -> Path:
         "emails/parts/foot.mjml": FOOT,
         "blocks/purposes.toml": PURPOSES,
         "blocks/news/block.toml": 'kind = "opt_in"\nslot = "ask"\npurpose = "offers"\n',
-        "blocks/news/a.en.mjml": mjml("News?"),
-        "blocks/news/a.nl.mjml": mjml("Nieuws?"),
+        "blocks/news/a.en.mjml": an_ask("News?"),
+        "blocks/news/a.nl.mjml": an_ask("Nieuws?"),
         "blocks/care/block.toml": 'kind = "service_message"\nslot = "service"\n',
         "blocks/care/a.en.mjml": mjml("Care"),
         "locale/nl/LC_MESSAGES/handraiser.po": 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n\n'
@@ -431,3 +441,14 @@ def test_an_incomplete_starter_set_is_refused(root: Path):
     (root / "blocks" / "purposes.toml").write_text(PURPOSES.replace('frequency = "Monthly"', ""))
     with pytest.raises(Refused, match="frequency"):
         read_starter(root)
+
+
+async def test_an_ask_without_its_link_is_refused(replica: Replica):
+    publish, _ = replica()
+    await publish.put_starter(TENTS)
+    silent = content("mute", "opt_in", variants=[{"key": "a", "rows": {"en": mjml("Hello")}}])
+
+    with pytest.raises(TemplateRefused) as refused:
+        await publish.put_block(TENTS, silent)
+
+    assert [fault.code for fault in refused.value.faults] == ["ask_incomplete"]

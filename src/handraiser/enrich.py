@@ -10,11 +10,11 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from handraiser.core import mailbox, payload
-from handraiser.core.block import Promise
+from handraiser.core.block import Promise, Wording
 from handraiser.core.catalogue import Shelf
 from handraiser.core.composed import Composed
 from handraiser.core.consent import Entry, Event, State, dedup_key
@@ -24,7 +24,7 @@ from handraiser.core.links import Link, LinkKind, Links
 from handraiser.core.market import Markets
 from handraiser.core.markup import json_ld
 from handraiser.core.mjml.fill import Block, Engine, Page
-from handraiser.core.placement import Decision, Placement
+from handraiser.core.placement import Decision
 from handraiser.core.shop import Shop
 from handraiser.errors import (
     Fault,
@@ -34,7 +34,7 @@ from handraiser.errors import (
     StoreUnavailable,
 )
 from handraiser.store import ledger, messages, recording
-from handraiser.store.ledger import Append, Change
+from handraiser.store.ledger import Append, Change, StoredWording
 from handraiser.store.messages import Ask, Known, LookUp, Replay, StoredMessage
 from handraiser.store.outbox import event_of
 from handraiser.store.recording import Kept, OrderFacts, Raced, Recording
@@ -118,8 +118,11 @@ class Enrich:
     async def _keep_objections(self, letter: Letter, message_id: bytes, subject_id: bytes, known: Known) -> None:
         """What the shop knows as unsubscribed is an objection: kept once, so that no other mail asks either.
 
-        A yes that is newer than the moment the shop names stays.
+        A yes that is newer than the moment the shop names stays. Of a customer who does not read this mail nothing is
+        kept: it would stand against the reader.
         """
+        if letter.to_other:
+            return
         for purpose, told in letter.email["customer"].get("marketing", {}).items():
             at = payload.placed_at(told.get("at"), letter.shop.time_zone)
             newer = at is not None and known.standing_since.get(purpose, 0) > at
@@ -192,15 +195,17 @@ class Enrich:
         message_id = self._new_id(letter.at)
         subject_id = (known.subject_id if known else None) or self._new_subject_id()
         placements, live = [], {}
+        wording = None
         for slot, block in choice.placed.items():
             variant = block.first_variant().key
             key = (letter.template, slot, block.block_id, block.version, variant, letter.locale)
             found = letter.catalogue.compiled[key]
             live[slot] = found.block
+            wording = found.wording or wording
             placements.append(found.placement(block, variant))
         page = letter.catalogue.pages[letter.template, letter.locale]
         decision = Decision(letter.template, page.key, tuple(placements), choice.skipped, choice.would_ask)
-        return self._filled(letter, page.page, live, decision, message_id, subject_id)
+        return self._filled(letter, page.page, live, decision, message_id, subject_id, wording)
 
     def _situation(self, letter: Letter, known: Known | None, *, asking: bool, settled: bool) -> Situation:
         email, shop = letter.email, letter.shop
@@ -247,16 +252,16 @@ class Enrich:
         decision: Decision,
         message_id: bytes,
         subject_id: bytes,
-        promise: Promise | None = None,
+        wording: Wording | StoredWording | None,
     ) -> Composed:
         """Sign the links, fill the page and its blocks; a block that fails is dropped and told as skipped."""
         shop = letter.shop
         ask = next((one for one in decision.placements if one.legal_class == "ask"), None)
         extra, url, leave = {}, "", ""
-        if ask is not None:
+        if ask is not None and wording is not None:
             url = f"{shop.link_base}/o/{self._links.sign(Link(shop.number, message_id, LinkKind.OPT_IN))}"
             leave = f"{shop.link_base}/u/{self._links.sign(Link(shop.number, subject_id, LinkKind.WITHDRAW))}"
-            extra = {"ask": self._ask_view(letter, promise or self._promise(letter, ask), url, leave)}
+            extra = {"ask": self._ask_view(letter, wording, url, leave)}
         blocks = {slot: (block, extra) for slot, block in live.items()}
         context = view_of(letter, self._words(letter.locale))
         filled = self._engine.fill(page, blocks, context, head_extra=json_ld(letter.email, shop))
@@ -275,16 +280,15 @@ class Enrich:
             warnings += (Fault("", "large_email", "more than 90 kB of HTML: some mail programs cut it off"),)
         return Composed(shop, message_id, subject_id, letter.at, letter.email, filled, headers, decision, warnings)
 
-    def _promise(self, letter: Letter, ask: Placement) -> Promise:
-        return letter.catalogue.purposes[ask.purpose or ""].promise(letter.locale, letter.shop.default_locale)
-
-    def _ask_view(self, letter: Letter, promise: Promise, url: str, leave: str) -> dict[str, Any]:
+    def _ask_view(self, letter: Letter, wording: Wording | StoredWording, url: str, leave: str) -> dict[str, Any]:
+        """What an ask's block may read: the promise as its wording keeps it, in that wording's language."""
+        promise = _promise_in(wording.content)
         line = ""
         if letter.market.needs_line:
             text = (
                 "You get this because you bought from us. You can object to such messages at any time, free of charge."
             )
-            line = self._words(letter.locale).get(text) or text
+            line = self._words(wording.language).get(text) or text
         told = {
             "what": promise.what,
             "frequency": promise.frequency,
@@ -296,6 +300,7 @@ class Enrich:
     def _recording(self, letter: Letter, composed: Composed, known: Known) -> Recording:
         email, shop, decision = letter.email, letter.shop, composed.decision
         order, counts = email["order"], not letter.options.test
+        bought = counts and not letter.to_other and email["type"] in payload.LIVE_SALE
         kind = payload.customer_kind(email, known.orders_seen, order_known=known.order_known)
         asks = tuple(
             Ask(letter.at, one.purpose or "", one.block)
@@ -332,7 +337,7 @@ class Enrich:
             version_seen=known.version if asks or known.subject_id is None else None,
             external_id=letter.customer_id,
             asks_added=asks,
-            order=facts if counts and email["type"] in payload.LIVE_SALE else None,
+            order=facts if bought else None,
             idempotency_key=letter.options.idempotency_key,
             request_hash=letter.options.request_hash,
         )
@@ -356,14 +361,21 @@ class Enrich:
             block = await self._block_by_key(placement.program)
             if block is not None:
                 live[placement.slot] = block
-        promise = await self._promise_shown(stored.controller_id, decision)
-        composed = self._filled(letter, page, live, decision, stored.id, stored.subject_id, promise)
+        wording = await self._wording_shown(stored.controller_id, decision)
+        composed = self._filled(letter, page, live, decision, stored.id, stored.subject_id, wording)
         return replace(composed, replayed=True)
 
-    async def _promise_shown(self, controller_id: bytes, decision: Decision) -> Promise | None:
-        """The promise as the first email made it, from the wording that was kept: it may have changed since."""
+    async def _wording_shown(self, controller_id: bytes, decision: Decision) -> StoredWording | None:
+        """The wording of the first email: what is live may have changed since."""
         wording_id = next((one.wording_id for one in decision.placements if one.wording_id), None)
         if wording_id is None:
             return None
         stored = await self._reader.read(ledger.wordings, (controller_id, wording_id))
-        return Promise(**json.loads(stored.content)["promise"]) if stored else None
+        if stored is None:
+            raise StoreUnavailable("the wording of an ask is missing")
+        return stored
+
+
+@lru_cache(maxsize=512)
+def _promise_in(wording: str) -> Promise:
+    return Promise(**json.loads(wording)["promise"])

@@ -134,7 +134,7 @@ class Publish:
 
     async def _check(self, controller_id: bytes, block: BlockVersion) -> None:
         """Compile every variant and language everywhere it may stand; raises with all faults."""
-        found: list[TemplateFault] = []
+        found = _silent_asks(block)
         for slug, locale, source, page in await self._places(controller_id, block):
             try:
                 await self._compiled(slug, block.slug, source, page, locale)
@@ -365,6 +365,18 @@ def _blocks(texts: tuple[str, ...], purposes: Mapping[str, Purpose], faults: lis
         else:
             faults.append(f"{block.slug}: its purpose {block.purpose} is not live")
     return tuple(blocks)
+
+
+def _silent_asks(block: BlockVersion) -> list[TemplateFault]:
+    """An ask that never reads its link asks nothing; that a block which reads it is complete the lint sees."""
+    if block.kind != "opt_in":
+        return []
+    rows = [(variant.key, locale, source) for variant in block.variants for locale, source in variant.rows.items()]
+    return [
+        TemplateFault(f"{block.slug}/{key}.{locale}", 1, 1, "ask_incomplete", "an ask shows its link: {{ ask.url }}")
+        for key, locale, source in rows
+        if "ask.url" not in source
+    ]
 
 
 def _stands_on(block: BlockVersion, page: str) -> bool:

@@ -49,8 +49,8 @@ class Letter:
 
     @property
     def customer_id(self) -> str | None:
-        """The shop's own id of the customer; None for a guest."""
-        found: str | None = self.email["customer"].get("id")
+        """The shop's own id of the reader; None for a guest, and for a reader who is not the customer."""
+        found: str | None = None if self.to_other else self.email["customer"].get("id")
         return found
 
     @property

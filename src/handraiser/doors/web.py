@@ -127,15 +127,25 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
 
 async def read_body(request: web.Request, limit: int, seconds: float) -> bytes:
     """The whole body, within size (413) and time (408): aiohttp itself has no read time-out."""
-    if request.content_length is not None and request.content_length > limit:
+    size = request.content_length or 0
+    body = b""
+    if size <= limit:
+        # A small body is there before its handler begins.
+        arrived = request.content.is_eof()
+        body = request.content.read_nowait() if arrived else await _arriving(request, limit, seconds)
+        size = len(body)
+    if size > limit:
         raise Problem(413, f"At most {limit} bytes are accepted.", headers={"Connection": "close"})
+    return body
+
+
+async def _arriving(request: web.Request, limit: int, seconds: float) -> bytes:
+    """What comes of a body within the time, until it is too large."""
     parts, size = [], 0
     try:
         async with asyncio.timeout(seconds):
-            async for part in request.content.iter_any():
+            while size <= limit and (part := await request.content.readany()):
                 size += len(part)
-                if size > limit:
-                    raise Problem(413, f"At most {limit} bytes are accepted.", headers={"Connection": "close"})
                 parts.append(part)
     except TimeoutError:
         raise Problem(408, headers={"Connection": "close"}) from None

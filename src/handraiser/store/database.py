@@ -12,26 +12,19 @@ import hashlib
 import os
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 import aiosqlite
 import asyncpg
 
-from handraiser.errors import HandraiserError, StoreError, StoreUnavailable
+from handraiser.errors import StoreError, StoreUnavailable
 from handraiser.store import schema
+from handraiser.store.driver_errors import translated
 from handraiser.store.lock import hold
-from handraiser.store.sql import Dialect, Row, RowRefused, StoreConflict, bind, render
-
-_SQLITE_GONE = {  # primary result codes: busy, out of memory, read-only, interrupted, I/O, full, no file, no database …
-    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT,
-    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
-    sqlite3.SQLITE_NOTADB,
-}  # fmt: skip
-# connection, authentication, no database, resources (disk full), operator (shutdown, timeout), system, internal
-_POSTGRES_GONE = {"08", "28", "3D", "53", "57", "58", "XX"}
+from handraiser.store.sql import Dialect, Row, RowRefused, bind, render
 
 
 class Session:
@@ -64,7 +57,7 @@ class Session:
             for value in values:
                 if type(value) is str and "\0" in value:
                     raise RowRefused("a text holds the character NUL")
-        with _translated():
+        with translated():
             rows: list[Row] = await self._run(text, values)
         return rows
 
@@ -92,7 +85,7 @@ class Transaction(Session):
 
     async def script(self, text: str) -> None:
         """SQL of a migration as it stands: on PostgreSQL any number of statements, on SQLite one."""
-        with _translated():
+        with translated():
             await self._run(text, None)
 
 
@@ -187,11 +180,11 @@ class _Sqlite(Database):
 
     @classmethod
     async def connect(cls, path: Path, seconds: float) -> _Sqlite:
-        with _translated():
+        with translated():
             lock = hold(path)
         opened: list[aiosqlite.Connection] = []
         try:
-            with _translated():
+            with translated():
                 for pragma in ("query_only = OFF", "query_only = ON"):
                     opened.append(await _sqlite_connection(path, seconds))
                     await opened[-1].execute_fetchall(f"PRAGMA {pragma}")
@@ -283,7 +276,7 @@ class _Postgres(Database):
     async def connect(cls, url: str, seconds: float, size: int, *, pooler: bool) -> _Postgres:
         settings = {} if pooler else {"application_name": "handraiser", "synchronous_commit": "on"}
         options: dict[str, Any] = {"statement_cache_size": 0} if pooler else {}
-        with _translated():
+        with translated():
             pool = await asyncpg.create_pool(
                 url,
                 min_size=1,
@@ -324,13 +317,13 @@ class _Postgres(Database):
             except Exception:
                 await tx.script("ROLLBACK")
                 raise
-            with _translated():
+            with translated():
                 if await connection.execute("COMMIT", timeout=longest) != "COMMIT":
                     raise StoreError("the transaction had failed before its commit")
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
-        with _translated():
+        with translated():
             connection = await self._pool.acquire(timeout=self.seconds)
         try:
             yield connection
@@ -338,7 +331,7 @@ class _Postgres(Database):
             connection.terminate()  # its state is unknown, and asking a dead server for a rollback would hang
             raise
         finally:
-            with _translated():
+            with translated():
                 await self._pool.release(connection, timeout=self.seconds)
 
     @staticmethod
@@ -368,45 +361,3 @@ async def _leave_no_transaction(connection: Any) -> None:
     """All a connection may carry over is an open transaction; asyncpg's own reset costs one more round trip a use."""
     if connection.is_in_transaction():
         await connection.execute("ROLLBACK")
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn a driver's error into one of ours."""
-    try:
-        yield
-    except HandraiserError:
-        raise
-    except sqlite3.Error as error:
-        raise _from_sqlite(error) from error
-    except asyncpg.PostgresError as error:
-        raise _from_postgres(error) from error
-    except (UnicodeEncodeError, OverflowError) as error:
-        raise RowRefused("a text holds a lone surrogate, or a number exceeds 64 bits") from error
-    except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-        raise StoreUnavailable(f"the database cannot be reached ({type(error).__name__})") from error
-    except ValueError as error:  # aiosqlite after close
-        raise StoreUnavailable("the database is closed") from error
-
-
-def _from_sqlite(error: sqlite3.Error) -> StoreError:
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _SQLITE_GONE:
-        return StoreUnavailable(f"the database cannot do this now ({error.sqlite_errorname})")
-    if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError):
-        return RowRefused(str(error))
-    if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
-        return StoreUnavailable("the database is closed")
-    return StoreError(f"{type(error).__name__}: {error}")
-
-
-def _from_postgres(error: asyncpg.PostgresError) -> StoreError:
-    state = error.sqlstate or ""
-    if state[:2] in _POSTGRES_GONE or state == "25006":  # read-only
-        return StoreUnavailable(f"the database cannot do this now ({type(error).__name__})")
-    if state[:2] == "40" or state == "55P03":
-        return StoreConflict(type(error).__name__)
-    if state == "P0001":  # raised by our own triggers, whose texts hold no values
-        return RowRefused(str(error))
-    if state[:2] in ("22", "23"):
-        return RowRefused(f"{type(error).__name__} {getattr(error, 'constraint_name', None) or ''}".strip())
-    return StoreError(f"{type(error).__name__} ({state})")

@@ -42,6 +42,8 @@ class _Batcher(ABC):
         self._parallel = parallel
         self._seconds = database.seconds if seconds is None else seconds
         self._queue: deque[_Job] = deque()
+        self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._watch: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = 0
         self._closing = False
@@ -56,6 +58,8 @@ class _Batcher(ABC):
         self._closing = True
         while self._tasks:
             await asyncio.wait(self._tasks)
+        if self._watch is not None:
+            self._watch.cancel()
 
     async def _submit(self, method: Callable[..., Awaitable[Sequence[Any]]], row: Any) -> Any:
         if self._closing:
@@ -70,11 +74,20 @@ class _Batcher(ABC):
             task = loop.create_task(self._empty())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        late = loop.call_later(self._seconds, _give_up, job.answer)
-        try:
-            return await job.answer
-        finally:
-            late.cancel()
+        self._waiting.append((loop.time() + self._seconds, job.answer))
+        if self._watch is None:
+            self._watch = loop.call_later(self._seconds, self._give_up)
+        return await job.answer
+
+    def _give_up(self) -> None:
+        """Answer those who have waited too long. One timer for all, because all wait equally long: a timer for each
+        caller would cost as much as its look-up."""
+        loop = asyncio.get_running_loop()
+        while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= loop.time()):
+            answer = self._waiting.popleft()[1]
+            if not answer.done():
+                answer.set_exception(StoreUnavailable("the database did not answer in time"))
+        self._watch = loop.call_at(self._waiting[0][0], self._give_up) if self._waiting else None
 
     async def _empty(self) -> None:
         try:
@@ -212,8 +225,3 @@ def _answer(job: _Job, answer: Any = None, *, error: Exception | None = None) ->
         job.answer.set_result(answer)
     else:
         job.answer.set_exception(error)
-
-
-def _give_up(answer: asyncio.Future[Any]) -> None:
-    if not answer.done():
-        answer.set_exception(StoreUnavailable("the database did not answer in time"))
