@@ -194,7 +194,7 @@ def test_the_reference_shows_its_snippets_with_the_services_address(
     with urllib.request.urlopen(f"{told['base_url']}/docs", timeout=30) as answer:
         page = answer.read().decode()
     for title in ("curl", "Python", "JavaScript"):
-        assert f"<h3>{title}</h3>" in page
+        assert f"<summary>{title}</summary>" in page
     assert "$SERVER" not in page
     assert told["base_url"] in page
 
