@@ -10,6 +10,7 @@ import selectors
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
@@ -45,11 +46,12 @@ def run(port: int, request: Callable[[], bytes], *, connections: int, seconds: f
     """
     load = Load()
     buffer = bytearray(_READ_BYTES)
-    with selectors.DefaultSelector() as selector:
+    with ExitStack() as stack:
+        selector = stack.enter_context(selectors.DefaultSelector())
         started = time.perf_counter()
         end = started + seconds
         for _ in range(connections):
-            one = _Connection(socket.create_connection(("127.0.0.1", port)))
+            one = _Connection(stack.enter_context(socket.create_connection(("127.0.0.1", port))))
             one.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             selector.register(one.socket, selectors.EVENT_READ, one)
             _send(one, request())

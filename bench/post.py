@@ -67,25 +67,24 @@ def measure(state: scene.State, *, rounds: int, seconds: float, emails: int) -> 
         memory = [(0, ours.memory("VmRSS"))]
         answer = state.folder / "answer.json"
         answer.write_bytes(one_answer(ours.port, state.key))
+        done = 1
         with bare(answer) as other:
-            roads = (Road(), Road())
-            done = 1
-            for server in (ours, other):
+            roads = [(ours, Road()), (other, Road())]
+            for server, _ in roads:
                 load.run(server.port, request, connections=CONNECTIONS, seconds=seconds / 2)
             for _ in range(rounds):
-                for server, road in zip((ours, other), roads, strict=True):
-                    done += _round(server, road, request, seconds) if server is ours else 0
-                    if server is other:
-                        _round(server, road, request, seconds)
-                memory.append((done, ours.memory("VmRSS")))
+                for server, road in roads:
+                    _round(server, road, request, seconds)
+        done += len(roads[0][1].taken)
+        memory.append((done, ours.memory("VmRSS")))
         while done < emails:
-            more = load.run(ours.port, request, connections=CONNECTIONS, seconds=60, answers=min(5000, emails - done))
+            more = load.run(ours.port, request, connections=CONNECTIONS, seconds=60, answers=min(10_000, emails - done))
             done += more.answers
             memory.append((done, ours.memory("VmRSS")))
-        return Post(roads[0], roads[1], answer.stat().st_size, memory, ours.memory("VmHWM"))
+        return Post(roads[0][1], roads[1][1], answer.stat().st_size, memory, ours.memory("VmHWM"))
 
 
-def _round(server: Server, road: Road, request: Callable[[], bytes], seconds: float) -> int:
+def _round(server: Server, road: Road, request: Callable[[], bytes], seconds: float) -> None:
     before = server.cpu()
     done = load.run(server.port, request, connections=CONNECTIONS, seconds=seconds)
     used = server.cpu() - before
@@ -93,7 +92,6 @@ def _round(server: Server, road: Road, request: Callable[[], bytes], seconds: fl
     road.cpu.append(used / done.answers * 1e6)
     road.busy.append(used / done.seconds)
     road.taken += done.taken
-    return done.answers
 
 
 def requests(key: str) -> Callable[[], bytes]:
@@ -175,14 +173,8 @@ def bare(answer: Path) -> Iterator[Server]:
 @contextmanager
 def _process(command: list[str], port: int, environment: dict[str, str]) -> Iterator[Server]:
     """A process on the first core; ended when the block ends."""
-    first = min(os.sched_getaffinity(0) | _cores)
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: os.sched_setaffinity(0, {first}),
-    )
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    os.sched_setaffinity(process.pid, {min(_cores)})
     try:
         _await_port(process, port)
         yield Server(process, port)

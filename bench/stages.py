@@ -46,8 +46,7 @@ async def measure(state: scene.State, *, seconds: float) -> Stages:
 def _in_memory(seconds: float) -> Stages:
     shop, mail = scene.the_shop(), fill.the_mail()
     raw = scene.body(1042)
-    parsed = payload.parse(raw)
-    email = payload.read_email(parsed, shop=shop).email
+    email = payload.read_email(raw, shop=shop).email
     formats = formats_of("en", shop.time_zone)
     markets = market.load(resources.files("handraiser.core").joinpath("markets.toml").read_text(encoding="utf-8"))
     contents, _ = read_starter(scene.TEMPLATES)
@@ -66,8 +65,7 @@ def _in_memory(seconds: float) -> Stages:
         links.sign(Link(1, bytes(16), LinkKind.WITHDRAW))
 
     return {
-        "parse": _loop(lambda: payload.parse(raw), seconds),
-        "validate": _loop(lambda: payload.read_email(parsed, shop=shop), seconds),
+        "parse and validate": _loop(lambda: payload.read_email(raw, shop=shop), seconds),
         "decide": _loop(decide, seconds),
         "view (money, dates, addresses)": _loop(lambda: view(email, shop, formats, {}), seconds),
         "sign two links": _loop(sign, seconds),
@@ -102,7 +100,7 @@ async def _with_store(service: Service, shop: Shop, seconds: float) -> Stages:
         calls = []
         for n in (next(numbers) for _ in range(TOGETHER)):
             options = Options(dry_run=dry_run, idempotency_key=f"stages-{n}", request_hash=bytes(32))
-            calls.append(partial(service.enrich.email, shop, payload.parse(scene.body(n)), options))
+            calls.append(partial(service.enrich.email, shop, scene.body(n), options))
         return await _together(calls)
 
     async def looks() -> float:
@@ -116,13 +114,13 @@ async def _with_store(service: Service, shop: Shop, seconds: float) -> Stages:
         dry.append(await road(dry_run=True))
         recorded.append(await road(dry_run=False))
         looked_up.append(await looks())
-    composed = await service.enrich.email(shop, scene.an_order(next(numbers)), Options(dry_run=True))
+    composed = await service.enrich.email(shop, scene.body(next(numbers)), Options(dry_run=True))
     without, whole = statistics.median(dry), statistics.median(recorded)
     return {
         "encode the answer": _loop(lambda: orjson.dumps(composed_json(composed)), seconds),
         "look up": statistics.median(looked_up),
         "record (with its commit)": whole - without,
-        "all of it but HTTP, parse and encode": whole,
+        "all of it but HTTP and encoding": whole,
     }
 
 

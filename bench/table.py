@@ -14,11 +14,11 @@ PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 _MARKS = ("<!-- measured: begin -->\n", "<!-- measured: end -->\n")
 
 
-def write(text: str) -> None:
+def write(text: str, page: Path = PAGE) -> None:
     """Put ``text`` between the marks of the page."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(_MARKS[0])
+    before, _, rest = page.read_text(encoding="utf-8").partition(_MARKS[0])
     _, _, after = rest.partition(_MARKS[1])
-    PAGE.write_text(f"{before}{_MARKS[0]}\n{text}\n{_MARKS[1]}{after}", encoding="utf-8")
+    page.write_text(f"{before}{_MARKS[0]}\n{text}\n{_MARKS[1]}{after}", encoding="utf-8")
 
 
 def compose(fill: Fill, post: Post, stages: Stages) -> str:

@@ -58,10 +58,13 @@ class Visitor:
         page.on("console", lambda line: self.complaints.append(line.text) if line.type != "log" else None)
         page.on("request", lambda request: self.loaded.append(request.url))
 
+    def accessibility_faults(self) -> list[tuple[str, list[str]]]:
+        found = Axe().run(self.page, options=RULES).response["violations"]
+        return [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]
+
     def sees_no_faults(self) -> None:
         """No accessibility fault, nothing beyond the edge of the screen, no complaint in the console."""
-        found = Axe().run(self.page, options=RULES).response["violations"]
-        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+        assert self.accessibility_faults() == []
         assert self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert self.complaints == []
 

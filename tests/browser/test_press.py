@@ -106,6 +106,15 @@ def test_every_page_is_accessible_and_fits_a_phone(house: House, chromium: Brows
         assert visitor.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_reference_is_accessible_and_fits_a_phone(house: House, chromium: Browser, scheme: str):
+    for width in (1280, 375):
+        with a_visitor(chromium, width, color_scheme=scheme) as visitor:
+            visitor.page.goto(house.it.url + "/docs")
+            visitor.sees_no_faults()
+            assert {urlsplit(url).netloc for url in visitor.loaded} == {urlsplit(house.it.url).netloc}
+
+
 def test_yes_and_no_stand_on_the_first_screen_of_a_phone(alice: Asked, visitor: Visitor):
     visitor.page.set_viewport_size({"width": 375, "height": 640})
     visitor.page.goto(alice.link)

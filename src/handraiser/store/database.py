@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import aiosqlite
-import asyncpg
 
 from handraiser.errors import StoreError, StoreUnavailable
 from handraiser.store import schema
@@ -185,9 +184,9 @@ class _Sqlite(Database):
         opened: list[aiosqlite.Connection] = []
         try:
             with translated():
-                for pragma in ("query_only = OFF", "query_only = ON"):
-                    opened.append(await _sqlite_connection(path, seconds))
-                    await opened[-1].execute_fetchall(f"PRAGMA {pragma}")
+                opened.append(await _sqlite_connection(path, seconds, "cache_size = -4000"))
+                # What a reader has cached is void after every commit, so a large cache would only cost memory.
+                opened.append(await _sqlite_connection(path, seconds, "cache_size = -1000", "query_only = ON"))
         except BaseException:
             for connection in opened:
                 await connection.close()
@@ -242,8 +241,8 @@ class _Sqlite(Database):
         os.close(self._lock)
 
 
-async def _sqlite_connection(path: Path, seconds: float) -> aiosqlite.Connection:
-    connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=512, check_same_thread=False)
+async def _sqlite_connection(path: Path, seconds: float, *more: str) -> aiosqlite.Connection:
+    connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=64, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     try:
         for pragma in (
@@ -253,7 +252,7 @@ async def _sqlite_connection(path: Path, seconds: float) -> aiosqlite.Connection
             "foreign_keys = ON",
             "recursive_triggers = ON",  # else INSERT OR REPLACE would slip past the ledger's DELETE trigger
             "wal_autocheckpoint = 4000",  # 16 MB: pages that many commits touch are copied into the database once
-            "cache_size = -8000",
+            *more,
         ):
             await connection.execute_fetchall(f"PRAGMA {pragma}")
     except BaseException:
@@ -267,13 +266,15 @@ class _Postgres(Database):
 
     dialect: ClassVar[Dialect] = "postgresql"
 
-    def __init__(self, seconds: float, pool: asyncpg.Pool, *, pooler: bool) -> None:
+    def __init__(self, seconds: float, pool: Any, *, pooler: bool) -> None:
         super().__init__(seconds)
         self._pool = pool
         self._pooler = pooler
 
     @classmethod
     async def connect(cls, url: str, seconds: float, size: int, *, pooler: bool) -> _Postgres:
+        import asyncpg  # 3 MB that SQLite's users are spared
+
         settings = {} if pooler else {"application_name": "handraiser", "synchronous_commit": "on"}
         options: dict[str, Any] = {"statement_cache_size": 0} if pooler else {}
         with translated():
@@ -345,9 +346,10 @@ class _Postgres(Database):
 
     async def close(self) -> None:
         try:
-            async with asyncio.timeout(self.seconds):
-                await self._pool.close()
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with translated():
+                async with asyncio.timeout(self.seconds):
+                    await self._pool.close()
+        except StoreError:
             self._pool.terminate()
 
 

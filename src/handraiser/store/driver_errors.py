@@ -9,8 +9,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import asyncpg
-
 from handraiser.errors import HandraiserError, StoreError, StoreUnavailable
 from handraiser.store.sql import RowRefused, StoreConflict
 
@@ -32,14 +30,16 @@ def translated() -> Iterator[None]:
         raise
     except sqlite3.Error as error:
         raise _from_sqlite(error) from error
-    except asyncpg.PostgresError as error:
-        raise _from_postgres(error) from error
     except (UnicodeEncodeError, OverflowError) as error:
         raise RowRefused("a text holds a lone surrogate, or a number exceeds 64 bits") from error
-    except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-        raise StoreUnavailable(f"the database cannot be reached ({type(error).__name__})") from error
-    except ValueError as error:  # aiosqlite after close
-        raise StoreUnavailable("the database is closed") from error
+    except (OSError, TimeoutError) as error:
+        raise _unreachable(error) from error
+    except Exception as error:
+        if type(error).__module__.startswith("asyncpg."):  # known by name: SQLite's users are spared importing it
+            raise _from_postgres(error) from error
+        if isinstance(error, ValueError):  # aiosqlite after close
+            raise StoreUnavailable("the database is closed") from error
+        raise
 
 
 def _from_sqlite(error: sqlite3.Error) -> StoreError:
@@ -52,8 +52,14 @@ def _from_sqlite(error: sqlite3.Error) -> StoreError:
     return StoreError(f"{type(error).__name__}: {error}")
 
 
-def _from_postgres(error: asyncpg.PostgresError) -> StoreError:
-    state = error.sqlstate or ""
+def _unreachable(error: Exception) -> StoreUnavailable:
+    return StoreUnavailable(f"the database cannot be reached ({type(error).__name__})")
+
+
+def _from_postgres(error: Exception) -> StoreError:
+    state: str | None = getattr(error, "sqlstate", None)
+    if state is None:  # the driver's own errors
+        return _unreachable(error)
     if state[:2] in _POSTGRES_GONE or state == "25006":  # read-only
         return StoreUnavailable(f"the database cannot do this now ({type(error).__name__})")
     if state[:2] == "40" or state == "55P03":
