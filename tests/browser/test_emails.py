@@ -41,6 +41,9 @@ OVERLAPS = """() => {
 }"""
 """Pairs of texts that lie upon one another; line boxes may touch, because fonts are higher than their lines."""
 
+OF_A_PAGE = {"landmark-one-main", "region"}
+"""Rules for a whole page: an email is an article inside the mail app's own."""
+
 
 @pytest.fixture(scope="module", params=["light", "dark"])
 def reader(chromium: Browser, request: pytest.FixtureRequest):
@@ -67,9 +70,9 @@ def test_an_email_fits_its_window_and_no_text_lies_on_another(reader: Visitor, s
 
 
 @pytest.mark.parametrize(("shop", "locale", "name"), MAILS[:2], ids=[" ".join(mail) for mail in MAILS[:2]])
-def test_every_text_of_an_email_can_be_read(reader: Visitor, shop: str, locale: str, name: str):
+def test_everybody_can_read_and_press_what_is_in_an_email(reader: Visitor, shop: str, locale: str, name: str):
     page = reader.page
     page.set_viewport_size({"width": 375, "height": 800})
     page.set_content(filled(shop, locale, rich(name), choices(name)[-1]).html)
 
-    assert reader.accessibility_faults() == []
+    assert [fault for fault in reader.accessibility_faults() if fault[0] not in OF_A_PAGE] == []
