@@ -216,3 +216,16 @@ def test_the_second_start_finds_everything_and_posts_nothing_twice(
             code, _, err = again.stop(signal.SIGINT)
         assert code == 0
         assert "Traceback" not in err
+
+
+def test_samples_whose_links_come_to_their_end_are_posted_again_for_new_customers(folder: Path, port: int):
+    for path in (folder / "state" / "demo" / "mails").glob("*.json"):
+        mail = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(mail | {"at": mail["at"] - 26 * 86_400_000}), encoding="utf-8")
+
+    with a_demo(folder, port, "--json") as demo:
+        told = json.loads(demo.read_line())
+        fresh = [mail for mail in demo.mails() if mail["to"].startswith("alice.moreno+")]
+
+    assert any(mail["asks"] and mail["type"] == "order_confirmation" for mail in fresh)
+    assert told["opt_in_url"] in Path(told["email_html"]).read_text(encoding="utf-8")

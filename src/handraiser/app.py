@@ -130,7 +130,6 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         stack.push_async_callback(writer.close)
         service = _build(settings, database, isolate, reader, writer)
         stack.push_async_callback(service.answer.close)
-        stack.push_async_callback(service.answer.close)
         await service.publish.refresh()
         for fault in service.publish.faults:
             log.error("left out of the catalogue", extra={"facts": {"fault": fault}})

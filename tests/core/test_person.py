@@ -35,9 +35,10 @@ def test_safari_shows_a_person_by_the_trusted_event_alone():
     assert not seen(agent=SAFARI, **FETCHED).attested
 
 
-def test_a_script_that_clicks_is_no_person():
+@pytest.mark.parametrize("agent", [CHROME, CHROME.replace("Chrome/", "HeadlessChrome/"), FIREFOX])
+def test_a_script_that_clicks_is_no_person(agent):
     for trusted in (True, False):
-        found = seen(trusted=trusted, **FETCHED)
+        found = seen(agent=agent, trusted=trusted, **FETCHED)
         assert not found.attested
         assert "press_without_user" in found.reasons
 
