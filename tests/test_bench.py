@@ -24,7 +24,7 @@ def test_every_row_is_measured_and_told_in_a_table():
     assert float(filling.replace(",", "")) > 0
     assert float(ratio) == pytest.approx(float(ours.replace(",", "")) / float(bare.replace(",", "")), abs=0.01)
     for stage in ("parse and validate", "look up", "decide", "fill HTML", "fill text", "encode", "record", "the whole"):
-        assert re.search(rf"\| {stage}[^|]* \| [\d,]+ \|", told), stage
+        assert re.search(rf"\| {stage}[^|]* \| -?[\d,]+ \|", told), stage  # a difference may be noise so short
     assert re.search(r"\| 1,000 \| \d+ \|", told)
 
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from axe_playwright_python.async_playwright import Axe
 from browsing import CHROMIUM, FLAGS, RULES
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from handraiser.doors.demo import Answered, Caught, Demo, Mailbox, Sample, Status
 from handraiser.doors.web import Front
@@ -172,7 +172,7 @@ async def test_an_own_order_gives_its_warnings_and_its_picture(browser, url):
     page, complaints = await a_page(browser, 1280)
     await page.goto(url)
     await page.click("#open-own")
-    await page.wait_for_function("document.getElementById('own-text').value.length > 10")
+    await expect(page.locator("#own-text")).not_to_have_value("")
     order = {"type": "order_confirmation", "customer": {"email": "bob@example.com", "country": "US", "loyalty": 1}}
     await page.fill("#own-text", json.dumps(order | {"order": {"id": "77"}}))
 
@@ -182,8 +182,8 @@ async def test_an_own_order_gives_its_warnings_and_its_picture(browser, url):
     await page.click("#own-show")
 
     assert "/customer/loyalty" in warnings
-    await page.wait_for_function("document.getElementById('subject').textContent === 'Order 77 confirmed'")
-    assert await page.frame_locator("#frame").locator("h1").inner_text() == "Thanks"
+    await expect(page.locator("#subject")).to_have_text("Order 77 confirmed")
+    await expect(page.frame_locator("#frame").locator("h1")).to_have_text("Thanks")
     assert complaints == []
 
 
