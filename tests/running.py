@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import re
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,11 +146,17 @@ def settings_for(folder: Path, database_url: str, **given: Any) -> Settings:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, compiled: dict[bytes, str], shops: Sequence[str] = (TENTS, BOATS)
+    settings: Settings,
+    compiled: dict[bytes, str],
+    shops: Sequence[str] = (TENTS, BOATS),
+    clock: Callable[[], int] | None = None,
 ) -> AsyncIterator[Running]:
-    """A running service; ``compiled`` holds programs that earlier tests compiled, and gets what this one compiles."""
+    """A running service; ``compiled`` holds programs that earlier tests compiled, and gets what this one compiles.
+
+    ``clock`` stands in for the time of day (ms UTC).
+    """
     await _preload(settings, compiled)
-    async with open_service(settings) as service:
+    async with open_service(settings, clock) as service:
         slugs = []
         for source in shops:
             slug = re.search(r'slug = "([\w-]+)"', source).group(1)  # type: ignore[union-attr]

@@ -51,6 +51,7 @@ from handraiser.template_files import read_words, words_of
 
 log = logging.getLogger("handraiser.app")
 
+Clock = Callable[[], int]
 POLL_SECONDS = 1.0
 JOBS_SECONDS = 60.0
 KEEPALIVE_SECONDS = 75.0
@@ -110,8 +111,10 @@ def complete(settings: Settings) -> Settings:
 
 
 @asynccontextmanager
-async def open_service(settings: Settings) -> AsyncIterator[Service]:
+async def open_service(settings: Settings, now: Clock | None = None) -> AsyncIterator[Service]:
     """The running service without its HTTP door: database open, catalogue loaded, periodic work started.
+
+    ``now`` stands in for the clock (ms UTC).
 
     Raises :class:`SettingsRefused`, and :class:`StoreError` when the database cannot be opened.
     """
@@ -128,7 +131,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         writer = Writer(database, queue_limit=settings.queue_limit)
         stack.push_async_callback(reader.close)
         stack.push_async_callback(writer.close)
-        service = _build(settings, database, isolate, reader, writer)
+        service = _build(settings, database, isolate, reader, writer, now or clock)
         stack.push_async_callback(service.answer.close)
         await service.publish.refresh()
         for fault in service.publish.faults:
@@ -144,7 +147,9 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         yield service
 
 
-def _build(settings: Settings, database: Database, isolate: Isolate, reader: Reader, writer: Writer) -> Service:
+def _build(
+    settings: Settings, database: Database, isolate: Isolate, reads: Reader, writer: Writer, now: Clock
+) -> Service:
     """Every story with what it needs; nothing here waits."""
     all_words = read_words(settings.templates)
     words = partial(words_of, all_words)
@@ -153,29 +158,19 @@ def _build(settings: Settings, database: Database, isolate: Isolate, reader: Rea
     pepper = settings.keys("pepper")[-1][:2]
     sealer = Sealer([key[:2] for key in settings.keys("data_keys")])
     metrics, shelf, engine = Metrics(), Shelf(), Engine()
-    publish = Publish(
-        database=database,
-        writer=writer,
-        shelf=shelf,
-        engine=engine,
-        isolate=isolate,
-        root=settings.templates,
-        words=all_words,
-        clock=clock,
-        new_id=new_id,
-    )
+    publish = _publish(settings, database, writer, shelf, engine, isolate, all_words, now)
     shared: dict[str, Any] = {
         "writer": writer,
         "links": links,
         "markets": markets,
         "sealer": sealer,
-        "clock": clock,
+        "clock": now,
         "new_id": new_id,
     }
     journal = Journal(settings.state_dir / "withdrawals.journal")
     answer = Answer(database=database, journal=journal, pepper=pepper[1], **shared)
     enrich = Enrich(
-        reader=reader,
+        reader=reads,
         shelf=shelf,
         engine=engine,
         words=words,
@@ -186,7 +181,7 @@ def _build(settings: Settings, database: Database, isolate: Isolate, reader: Rea
         before_asking=answer.apply_journal,
         **shared,
     )
-    govern = Govern(database, writer, clock, new_id, settings.origin)
+    govern = Govern(database, writer, now, new_id, settings.origin)
     _count(metrics, enrich, answer, writer)
     return Service(
         settings=settings,
@@ -198,11 +193,34 @@ def _build(settings: Settings, database: Database, isolate: Isolate, reader: Rea
         publish=publish,
         report=Report(database, pepper[1]),
         govern=govern,
-        jobs=Jobs(database=database, settings=settings, clock=clock, holder=os.urandom(8).hex()),
+        jobs=Jobs(database=database, settings=settings, clock=now, holder=os.urandom(8).hex()),
         metrics=metrics,
-        keys=Keys(govern.find_key, clock),
+        keys=Keys(govern.find_key, now),
         health=Health(metrics, partial(_answers, database)),
         words=words,
+    )
+
+
+def _publish(
+    settings: Settings,
+    database: Database,
+    writer: Writer,
+    shelf: Shelf,
+    engine: Engine,
+    isolate: Isolate,
+    words: Mapping[str, Mapping[str, str]],
+    now: Clock,
+) -> Publish:
+    return Publish(
+        database=database,
+        writer=writer,
+        shelf=shelf,
+        engine=engine,
+        isolate=isolate,
+        root=settings.templates,
+        words=words,
+        clock=now,
+        new_id=new_id,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from handraiser.core.consent import Entry
+from handraiser.core.links import LinkKind
 from handraiser.core.mailbox import lookup
 from handraiser.core.placement import Decision
 from handraiser.core.shop import Shop
@@ -126,7 +127,13 @@ class Report:
             "skipped": [skip.as_json() for skip in decision.skipped],
             "presses": _presses(entries, message.id),
             "visits": [
-                {"at": one.at, "method": one.method, "verdict": one.verdict, "reasons": list(one.reasons)}
+                {
+                    "at": one.at,
+                    "link": LinkKind(one.kind).name.lower(),
+                    "method": one.method,
+                    "verdict": one.verdict,
+                    "reasons": list(one.reasons),
+                }
                 for one in visits
             ],
         }

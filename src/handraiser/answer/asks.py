@@ -12,11 +12,12 @@ from handraiser.core.block import Promise
 from handraiser.core.consent import Standing, State
 from handraiser.core.links import Link, LinkKind, Links
 from handraiser.core.mailbox import masked
-from handraiser.core.person import Evidence
+from handraiser.core.person import BURST_MS, Evidence
 from handraiser.core.placement import Decision, Placement
 from handraiser.core.shop import Shop
 from handraiser.errors import BadLink, NotFound, StoreUnavailable
-from handraiser.store import ledger, messages, shops, subjects
+from handraiser.store import clicks, ledger, messages, shops, subjects
+from handraiser.store.clicks import Trail
 from handraiser.store.database import Database
 from handraiser.store.ledger import StoredWording
 from handraiser.store.messages import StoredMessage
@@ -67,6 +68,7 @@ class Ask:
     version: int
     expired: bool
     leave_token: str
+    trail: Trail
 
     @property
     def purpose(self) -> str:
@@ -132,9 +134,12 @@ class Asks:
                 raise NotFound("no such link")
             version, standings = await standings_of(session, controller_id, subject.id)
             wording = await self._wording(session, controller_id, placement.wording_id or b"")
+            now = self._clock()
+            trail = await clicks.trail(
+                session, controller_id, message.id, subject.id, kind=int(link.kind), now=now, burst_ms=BURST_MS
+            )
         content = json.loads(wording.content)
         standing = consent.of_purpose(standings, placement.purpose or "")
-        now = self._clock()
         waits = link.kind is LinkKind.CONFIRM and consent.waiting(standing, now)
         return Ask(
             opened=opened,
@@ -152,6 +157,7 @@ class Asks:
             version=version,
             expired=consent.expired(message.sent_at, now) and not waits,
             leave_token=self._links.sign(Link(shop.number, subject.id, LinkKind.WITHDRAW)),
+            trail=trail,
         )
 
     async def _wording(self, session: Reads, controller_id: bytes, wording_id: bytes) -> StoredWording:

@@ -82,8 +82,18 @@ class Answer:
         await self._visits.close()
 
     async def open(self, token: str, visit: Visit, kinds: frozenset[LinkKind]) -> Opened:
-        """The link of a token; see :meth:`handraiser.answer.asks.Asks.open`."""
-        return await self._asks.open(token, visit, kinds)
+        """The link of a token; see :meth:`handraiser.answer.asks.Asks.open`.
+
+        A visit of a link that leaves is logged here, and nothing follows from its verdict. A honeypot is logged too,
+        and is no link to whoever opens it.
+        """
+        opened = await self._asks.open(token, visit, kinds | {LinkKind.HONEYPOT})
+        kind = opened.link.kind
+        if opened.shop is not None and kind in (LinkKind.WITHDRAW, LinkKind.HONEYPOT):
+            self._visits.judge(opened, visit)
+        if kind not in kinds:
+            raise NotFound("no such link")
+        return opened
 
     async def look(self, opened: Opened, visit: Visit) -> Ask:
         """The ask behind an opt-in or confirmation link; the visit is logged and changes nothing else.
@@ -93,9 +103,9 @@ class Answer:
         try:
             ask = await self._asks.ask(opened)
         except NotFound:
-            self._visits.judge(opened, visit, None)
+            self._visits.judge(opened, visit)
             raise
-        self._visits.judge(opened, visit, ask.message)
+        self._visits.judge(opened, visit, ask)
         return ask
 
     def nonce(self, ask: Ask, notice_id: bytes) -> str:
@@ -127,7 +137,7 @@ class Answer:
         for attempt in range(TRIES):
             ask = await self._asks.ask(opened)
             if judgement is None:
-                judgement = self._visits.judge(opened, visit, ask.message)
+                judgement = self._visits.judge(opened, visit, ask)
             now = self._clock()
             if ask.message.test:
                 return Told("test", ask, now)
@@ -152,7 +162,7 @@ class Answer:
         attested, bot = judgement.attested, judgement.verdict == "bot"
         match action:
             case Action.YES if ask.opened.link.kind is LinkKind.CONFIRM:
-                return consent.after_confirm(ask.standings, ask.purpose, attested=attested, bot=bot, now=now)
+                return consent.after_confirm(ask.standings, ask.purpose, attested=judgement.confirms, bot=bot, now=now)
             case Action.YES:
                 market = self._markets.strictest(ask.message.market.split("+"))
                 return consent.after_yes(

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from handraiser.answer.asks import Opened, Visit
+from handraiser.answer.asks import Ask, Opened, Visit
 from handraiser.core import consent, person
-from handraiser.core.person import Judgement
+from handraiser.core.links import LinkKind
+from handraiser.core.person import Judgement, Lately
 from handraiser.errors import StoreError
 from handraiser.store import clicks
 from handraiser.store.clicks import Click
-from handraiser.store.messages import StoredMessage
 from handraiser.store.writer import Writer
 
 log = logging.getLogger("handraiser.answer")
@@ -37,26 +37,36 @@ class Visits:
         while self._logging:
             await asyncio.wait(self._logging)
 
-    def judge(self, opened: Opened, visit: Visit, message: StoredMessage | None) -> Judgement:
-        """The verdict on a visit, which is logged aside: a slow store never holds up the page."""
-        now = self._clock()
-        age = now - message.sent_at if message else 0
-        judgement = person.judge(replace(visit.evidence, age_ms=age))
-        shop, link = opened.shop, opened.link
+    def judge(self, opened: Opened, visit: Visit, ask: Ask | None = None) -> Judgement:
+        """The verdict on a visit, which is logged aside: a slow store never holds up the page.
+
+        ``ask`` is what the link opens, where it opens one: its age and its trail are evidence too.
+        """
+        now, shop, link = self._clock(), opened.shop, opened.link
         assert shop is not None
+        network = network_of(visit.remote)
+        hashed = self.keyed(b"network", shop.controller.id, network.encode()) if network else None
+        evidence = replace(visit.evidence, honeypot=link.kind is LinkKind.HONEYPOT)
+        if ask is not None:
+            lately = Lately(
+                ask.trail.honeypot,
+                len(ask.trail.other_kinds),
+                len(ask.trail.networks | ({hashed} if hashed else set())),
+            )
+            evidence = replace(evidence, age_ms=now - ask.message.sent_at, lately=lately)
+        judgement = person.judge(evidence)
         for observer in self.observers:
             observer(shop.slug, judgement.verdict)
-        if message is not None and len(self._logging) < _WAITING:
-            network = network_of(visit.remote)
+        if len(self._logging) < _WAITING:
             click = Click(
                 controller_id=shop.controller.id,
-                message_id=message.id,
+                message_id=link.id,
                 at=now,
                 kind=int(link.kind),
                 method=visit.evidence.method,
                 verdict=judgement.verdict,
                 reasons=judgement.reasons,
-                network_hash=self.keyed(b"network", shop.controller.id, network.encode()) if network else None,
+                network_hash=hashed,
             )
             task = asyncio.create_task(self._log(click))
             self._logging.add(task)

@@ -29,7 +29,8 @@ _TAG_BYTES = 16
 
 
 class LinkKind(IntEnum):
-    """What a link does. ``WITHDRAW`` and ``PREFERENCES`` carry a subject id, the others a message id."""
+    """What a link does. ``WITHDRAW`` and ``PREFERENCES`` carry a subject id, the others a message id. ``HONEYPOT`` is
+    seen by programs only: it opens nothing, and tells what else they open apart from a person's presses."""
 
     OPT_IN = 1
     CONFIRM = 2
@@ -37,6 +38,7 @@ class LinkKind(IntEnum):
     NOT_ME = 4
     WITHDRAW = 5
     PREFERENCES = 6
+    HONEYPOT = 7
 
 
 OUTLIVE_KEYS = frozenset({LinkKind.WITHDRAW, LinkKind.PREFERENCES})

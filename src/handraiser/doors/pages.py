@@ -97,7 +97,7 @@ class Pages:
         # Taking a yes back needs a link and nothing else.
         if action is not Action.UNDO and not _from_our_page(request, opened.shop):
             return self._plain(request, opened.shop, texts.elsewhere, 403)
-        visit = _visit(request, trusted_event=form.get("press") == "trusted")
+        visit = _visit(request, form.get("press", ""))
         notice_id = _notice(form)
         try:
             if action is not Action.UNDO:
@@ -261,9 +261,16 @@ def _headers(request: web.Request, csp_nonce: str) -> dict[str, str]:
     return headers
 
 
-def _visit(request: web.Request, *, trusted_event: bool = False) -> Visit:
+def _visit(request: web.Request, press: str = "") -> Visit:
+    """``press`` is what the page's script wrote into the form: that it ran, and whether it saw a trusted press."""
     headers = {name.lower(): value for name, value in request.headers.items()}
-    evidence = Evidence(request.method, headers, https=request.scheme == "https", trusted_event=trusted_event)
+    evidence = Evidence(
+        request.method,
+        headers,
+        https=request.scheme == "https",
+        trusted_event=press == "trusted",
+        script_ran=press != "",
+    )
     return Visit(request.headers.get("Host", ""), evidence, request.remote or "")
 
 

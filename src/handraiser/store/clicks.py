@@ -7,13 +7,20 @@ from dataclasses import dataclass
 
 import orjson
 
+from handraiser.core.links import LinkKind
 from handraiser.store.database import Transaction
 from handraiser.store.sql import Reads, to_json
+
+HOUR_MS = 3_600_000
+_GROUPS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Click:
-    """One visit: ``kind`` is the link's, ``method`` the HTTP method, ``network_hash`` None or a salted hash."""
+    """One visit: ``kind`` is the link's, ``method`` the HTTP method, ``network_hash`` None or a salted hash.
+
+    ``message_id`` is the id in the link: the subject's for links that leave.
+    """
 
     controller_id: bytes
     message_id: bytes
@@ -23,6 +30,37 @@ class Click:
     verdict: str
     reasons: tuple[str, ...] = ()
     network_hash: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """What was seen of a message's links before a visit: its ``honeypot`` touched, other links opened a moment ago, the
+    networks that pressed, and the presses of the last hour."""
+
+    honeypot: bool = False
+    other_kinds: frozenset[int] = frozenset()
+    networks: frozenset[bytes] = frozenset()
+    presses: int = 0
+
+
+async def trail(
+    reads: Reads, controller_id: bytes, message_id: bytes, subject_id: bytes, *, kind: int, now: int, burst_ms: int
+) -> Trail:
+    """The trail of a message as a visit of its link of ``kind`` finds it at ``now`` (ms UTC)."""
+    rows = await reads.fetch(
+        "SELECT kind, method, network_hash, MAX(at) AS at, SUM(CASE WHEN at >= $4 THEN 1 ELSE 0 END) AS lately,"
+        " MAX(CASE WHEN reasons LIKE '%\"honeypot\"%' THEN 1 ELSE 0 END) AS trapped"
+        " FROM click WHERE controller_id = $1 AND message_id IN ($2, $3)"
+        " AND (method = 'POST' OR kind = $5 OR at >= $6) GROUP BY kind, method, network_hash LIMIT $7",
+        (controller_id, message_id, subject_id, now - HOUR_MS, int(LinkKind.HONEYPOT), now - burst_ms, _GROUPS),
+    )
+    pressed = [row for row in rows if row["method"] == "POST" and row["kind"] != LinkKind.WITHDRAW]
+    return Trail(
+        honeypot=any(row["kind"] == LinkKind.HONEYPOT and row["trapped"] for row in rows),
+        other_kinds=frozenset(row["kind"] for row in rows if row["kind"] != kind and row["at"] >= now - burst_ms),
+        networks=frozenset(bytes(row["network_hash"]) for row in pressed if row["network_hash"] is not None),
+        presses=sum(row["lately"] for row in pressed),
+    )
 
 
 async def record(tx: Transaction, rows: Sequence[Click]) -> list[None]:
