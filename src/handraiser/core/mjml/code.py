@@ -10,6 +10,7 @@ brand completes (colours, fonts) are completed once per brand.
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -41,23 +42,25 @@ def program(
     source: str,
     *,
     filters: Mapping[str, Callable[..., Any]],
+    of_text: Mapping[str, Callable[[str], str]],
     said: Callable[[Any], str],
     finish: Callable[[Any], str],
     paired: bool,
 ) -> Program:
     """``source`` as a function from data to text.
 
-    ``said`` makes one value fit to stand in the output. ``finish`` gets what came out: when ``paired`` a list of
+    ``of_text`` are filters that only see texts, of anything else say nothing, and whose result stands in the output as it
+    is. ``said`` makes one value fit to stand in the output. ``finish`` gets what came out: when ``paired`` a list of
     literals and values in turn, the values as they are, which begins and ends with a literal; else one text, the values
     said. Raises :class:`jinja2.TemplateError` for what is not part of the language.
     """
-    writer = _Writer(PARSER.parse(source), filters, paired=paired)
+    writer = _Writer(PARSER.parse(source), filters, of_text, paired=paired)
     literals = writer.literals
-    checks: list[Callable[[Any], Any]] = [filters.get(check, text) for _, check in writer.brand]
+    checks = [_check(check, filters, of_text, said) for _, check in writer.brand]
 
     @lru_cache(maxsize=BRANDS_KEPT)
     def completed(*brand: Any) -> list[str]:
-        ready = [said(check(value)) for check, value in zip(checks, brand, strict=True)]
+        ready = [check(value) for check, value in zip(checks, brand, strict=True)]
         return ["".join(ready[part] if isinstance(part, int) else part for part in parts) for parts in literals]
 
     def completed_for(*brand: Any) -> list[str]:
@@ -66,8 +69,10 @@ def program(
         except TypeError:  # something that cannot be looked up, so nothing of ours
             return completed(*map(text, brand))
 
+    last: list[Any] = [object(), None]
     names: dict[str, Any] = {
-        **{f"f_{name}": function for name, function in filters.items()},
+        "last": last,
+        **{f"f_{name}": function for name, function in {**filters, **of_text}.items()},
         "said": text if paired else said,
         "compare": _compare,
         "completed": completed_for,
@@ -77,6 +82,19 @@ def program(
     exec(compile(writer.python(), "<template>", "exec"), names)  # noqa: S102 - our own code, from a checked tree
     fill: Program = names["fill"]
     return fill
+
+
+def _check(
+    name: str,
+    filters: Mapping[str, Callable[..., Any]],
+    of_text: Mapping[str, Callable[[str], str]],
+    said: Callable[[Any], str],
+) -> Callable[[Any], str]:
+    """What makes a shop's value fit for its place in a literal."""
+    ready, filtered = of_text.get(name), filters.get(name, text)
+    if ready is None:
+        return lambda value: said(filtered(value))
+    return lambda value: ready(value) if type(value) is str else ""
 
 
 def text(value: Any) -> str:
@@ -101,12 +119,22 @@ def _compare(left: Any, *rest: Any) -> bool:
 class _Writer:
     """Walks the tree once and writes the function's lines."""
 
-    def __init__(self, tree: nodes.Template, filters: Mapping[str, Callable[..., Any]], *, paired: bool) -> None:
+    def __init__(
+        self,
+        tree: nodes.Template,
+        filters: Mapping[str, Callable[..., Any]],
+        of_text: Mapping[str, Callable[[str], str]],
+        *,
+        paired: bool,
+    ) -> None:
         self.literals: list[list[str | int]] = []
         self.brand: dict[tuple[str, str], int] = {}
         self._filters = filters
+        self._of_text = of_text
         self._paired = paired
+        self._tree = tree
         self._looked_into: set[str] = set()
+        self._kept: dict[str, dict[str, str]] = {}
         self._roots: dict[str, str] = {}
         self._lines: list[str] = []
         self._loops = 0
@@ -118,16 +146,42 @@ class _Writer:
         for name, variable in self._roots.items():
             opening.append(f" {variable} = data.get({name!r})")
             opening += self._look_into(variable, 1)
-        opening.append(f" of = completed({', '.join(looked_up for looked_up, _ in self.brand)})")
+        brand, shop = self._complete(), self._roots.get("shop")
+        opening.append(f" of = last[1] if {shop} is last[0] else complete({shop})" if brand else " of = completed()")
         opening += [" out = []", " t = ''"]
         closing = [" out.append(t)", " return finish(out)"] if self._paired else [" return finish(t)"]
-        return "\n".join([*opening, *self._lines, *closing])
+        return "\n".join([*brand, *opening, *self._lines, *closing])
+
+    def _complete(self) -> list[str]:
+        """The function that completes the literals for a shop; the shop of the last fill is told by being the same."""
+        if not self.brand:
+            return []
+        shop = self._roots["shop"]
+        return [
+            f"def complete({shop}):",
+            f" {shop}_get = ({shop} if type({shop}) is dict else nothing).get",
+            f" of = completed({', '.join(looked_up for looked_up, _ in self.brand)})",
+            f" last[:] = ({shop}, of)",
+            " return of",
+        ]
 
     def _look_into(self, variable: str, depth: int) -> list[str]:
         """The line that a variable needs before its keys are read, if they are."""
         if variable not in self._looked_into:
             return []
-        return [" " * depth + f"{variable}_get = ({variable} if type({variable}) is dict else nothing).get"]
+        lines = [f"{variable}_get = ({variable} if type({variable}) is dict else nothing).get"]
+        lines += [f"{local} = {variable}_get({key!r})" for key, local in self._kept.get(variable, {}).items()]
+        return [" " * depth + line for line in lines]
+
+    def _keep(self, variable: str, name: str, within: nodes.Node) -> None:
+        """Keys that are read more than once are read once, when their variable is set."""
+        reads = Counter(
+            one.attr
+            for one in within.find_all(nodes.Getattr)
+            if isinstance(one.node, nodes.Name) and one.node.name == name
+        )
+        often = [key for key, times in reads.items() if times > 1]
+        self._kept[variable] = {key: f"{variable}_{n}" for n, key in enumerate(often)}
 
     def _line(self, depth: int, text: str) -> None:
         self._lines.append(" " * depth + text)
@@ -172,6 +226,7 @@ class _Writer:
         else:
             self._line(depth, f"for {item} in {loop}:")
         at = len(self._lines)
+        self._keep(item, node.target.name, node)
         self._body(node.body, {**scope, node.target.name: item, "loop": loop}, depth + 1)
         self._lines[at:at] = self._look_into(item, depth + 1)
 
@@ -212,7 +267,9 @@ class _Writer:
                 literal.append(self.brand.setdefault(key, len(self.brand)))
             else:
                 yield from literal_so_far()
-                if _is_ready(node):
+                if isinstance(node, nodes.Filter) and node.name in self._of_text:
+                    yield "literal", self._expression(node, scope)
+                elif _is_ready(node):
                     yield "literal", f"(v if type(v := {self._expression(node, scope)}) is str else '')"
                 else:
                     yield "value", self._value(node, scope)
@@ -244,6 +301,8 @@ class _Writer:
                 )
             case nodes.Compare():
                 return self._comparison(node, scope)
+            case nodes.Filter() if node.name in self._of_text:
+                return f"(f_{node.name}(v) if type(v := {self._expression(node.node, scope)}) is str else '')"
             case nodes.Filter() if node.name in self._filters:
                 given = [self._expression(one, scope) for one in (node.node, *node.args)]
                 given += [f"{one.key}={self._expression(one.value, scope)}" for one in node.kwargs]
@@ -251,7 +310,13 @@ class _Writer:
         raise jinja2.TemplateError(f"{type(node).__name__} is not part of the template language")
 
     def _variable(self, name: str, scope: Mapping[str, str]) -> str:
-        return scope.get(name) or self._roots.setdefault(name, f"r{len(self._roots)}")
+        if name in scope:
+            return scope[name]
+        if name not in self._roots:
+            self._roots[name] = f"r{len(self._roots)}"
+            if name != "shop":  # its literals are completed apart
+                self._keep(self._roots[name], name, self._tree)
+        return self._roots[name]
 
     def _getattr(self, node: nodes.Getattr, scope: Mapping[str, str]) -> str:
         if not isinstance(node.node, nodes.Name):
@@ -265,7 +330,7 @@ class _Writer:
             }
             return facts[node.attr]
         self._looked_into.add(variable)
-        return f"{variable}_get({node.attr!r})"
+        return self._kept.get(variable, {}).get(node.attr) or f"{variable}_get({node.attr!r})"
 
     def _comparison(self, node: nodes.Compare, scope: Mapping[str, str]) -> str:
         left = self._expression(node.expr, scope)

@@ -46,12 +46,8 @@ def _finish_html(out: list[str]) -> str:
     return "".join(out)
 
 
-def _url(value: Any) -> str:
-    return _checked_url(value) if type(value) is str else ""
-
-
-@lru_cache(maxsize=512)
-def _checked_url(link: str) -> str:
+@lru_cache(maxsize=1024)
+def _url(link: str) -> str:
     return link if _URL.fullmatch(link) else ""
 
 
@@ -70,7 +66,7 @@ def _checked_css(style: str) -> str:
 
 
 def _css_url(value: Any) -> str:
-    return quote(_url(value), safe=":/?#[]@!$&*+,;=~%-._", errors="replace")
+    return quote(_url(text(value)), safe=":/?#[]@!$&*+,;=~%-._", errors="replace")
 
 
 def _lines_html(value: Any) -> str:
@@ -103,7 +99,6 @@ _FILTERS = {
     "upper": lambda value: text(value).upper(),
     "lower": lambda value: text(value).lower(),
     "join": _join,
-    "_url": _url,
     "_piece": _piece,
     "_css": _css,
     "_css_url": _css_url,
@@ -111,14 +106,21 @@ _FILTERS = {
 }
 
 
+@lru_cache(maxsize=1024)
+def _url_html(link: str) -> str:
+    return _escaped(link) if _URL.fullmatch(link) else ""
+
+
 def _html_program(source: str) -> Program:
     filters = {**_FILTERS, "lines": _lines_html}
-    return code.program(source, filters=filters, said=_said_in_html, finish=_finish_html, paired=True)
+    return code.program(
+        source, filters=filters, of_text={"_url": _url_html}, said=_said_in_html, finish=_finish_html, paired=True
+    )
 
 
 def _text_program(source: str) -> Program:
     filters = {**_FILTERS, "lines": _lines_text}
-    return code.program(source, filters=filters, said=_said_in_text, finish=tidy, paired=False)
+    return code.program(source, filters=filters, of_text={"_url": _url}, said=_said_in_text, finish=tidy, paired=False)
 
 
 class _Unloaded:
