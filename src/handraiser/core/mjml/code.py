@@ -252,10 +252,13 @@ class _Writer:
         literal: list[str | int] = []
 
         def literal_so_far() -> Iterator[tuple[str, str]]:
-            if literal:
+            if all(isinstance(part, str) for part in literal):
+                if literal:
+                    yield "literal", repr("".join(map(str, literal)))
+            else:
                 self.literals.append(list(literal))
-                literal.clear()
                 yield "literal", f"of[{len(self.literals) - 1}]"
+            literal.clear()
 
         for node in said:
             if isinstance(node, nodes.TemplateData):
