@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from importlib import resources
 from typing import Any
 
@@ -226,20 +226,21 @@ def _publish(
 
 def _count(metrics: Metrics, enrich: Enrich, answer: Answer, writer: Writer) -> None:
     """Let the stories tell the metrics what happened; a shop is a label, a customer never."""
+    of = lru_cache(maxsize=4096)(lambda counter, *labels: counter.labels(*labels))
 
     def composed(one: Composed) -> None:
         slug = one.shop.slug
         outcome = "replayed" if one.replayed else one.skipped_reason or ("composed" if one.message_id else "dry_run")
-        metrics.emails.labels(slug, one.email["type"], outcome).inc()
+        of(metrics.emails, slug, one.email["type"], outcome).inc()
         for skip in one.decision.skipped:
             if skip.reason == "fill_failed":
-                metrics.fill_failures.labels(slug, skip.block).inc()
+                of(metrics.fill_failures, slug, skip.block).inc()
         if outcome in ("replayed", "dry_run"):
             return
         for skip in one.decision.skipped:
-            metrics.skipped.labels(slug, skip.reason).inc()
+            of(metrics.skipped, slug, skip.reason).inc()
         for placement in one.decision.placements:
-            metrics.blocks.labels(slug, placement.legal_class).inc()
+            of(metrics.blocks, slug, placement.legal_class).inc()
 
     enrich.observers.append(composed)
     answer.observers.append(lambda slug, outcome: metrics.presses.labels(slug, outcome).inc())

@@ -94,7 +94,8 @@ class Enrich:
 
     async def _composed(self, letter: Letter) -> Composed:
         settled = await self._settled()
-        known = await self._known(letter)
+        lookup = mailbox.lookup(self._pepper[1], letter.shop.controller.id, letter.address)
+        known = await self._known(letter, lookup)
         for asking in (True, True, False):
             if known is not None and known.replay is not None:
                 return await self._again(letter, known.replay)
@@ -104,7 +105,7 @@ class Enrich:
             if known is None:
                 return replace(composed, message_id=b"", skipped_reason="store_unavailable")
             try:
-                outcome = await self._writer.write(recording.record, self._recording(letter, composed, known))
+                outcome = await self._writer.write(recording.record, self._recording(letter, composed, known, lookup))
             except StoreUnavailable:
                 return self._without_store(letter)
             if isinstance(outcome, Kept):
@@ -112,7 +113,7 @@ class Enrich:
                 return composed
             if isinstance(outcome, Raced):
                 return await self._again(letter, Replay(outcome.message, outcome.request_hash))
-            known = await self._known(letter)
+            known = await self._known(letter, lookup)
         raise IdempotencyInFlight("the customer's other emails did not settle")
 
     async def _keep_objections(self, letter: Letter, message_id: bytes, subject_id: bytes, known: Known) -> None:
@@ -168,12 +169,12 @@ class Enrich:
             return False
         return True
 
-    async def _known(self, letter: Letter) -> Known | None:
+    async def _known(self, letter: Letter, lookup: bytes) -> Known | None:
         """What the store knows of the reader; None while it is down and the shop lets its mail pass all the same."""
         key = LookUp(
             letter.shop.controller.id,
             letter.shop.id,
-            self._lookup(letter),
+            lookup,
             letter.customer_id,
             letter.options.idempotency_key,
             letter.email["order"]["id"],
@@ -185,9 +186,6 @@ class Enrich:
                 raise
             return None
         return known
-
-    def _lookup(self, letter: Letter) -> bytes:
-        return mailbox.lookup(self._pepper[1], letter.shop.controller.id, letter.address)
 
     def _decided(self, letter: Letter, known: Known | None, *, asking: bool, settled: bool) -> Composed:
         stands = partial(letter.catalogue.stands, letter.template, letter.locale)
@@ -297,7 +295,7 @@ class Enrich:
         }
         return {"url": url, "decline_url": leave, "promise": told, "market_line": line}
 
-    def _recording(self, letter: Letter, composed: Composed, known: Known) -> Recording:
+    def _recording(self, letter: Letter, composed: Composed, known: Known, lookup: bytes) -> Recording:
         email, shop, decision = letter.email, letter.shop, composed.decision
         order, counts = email["order"], not letter.options.test
         bought = counts and not letter.to_other and email["type"] in payload.LIVE_SALE
@@ -331,7 +329,7 @@ class Enrich:
         facts = OrderFacts(order["id"], placed, minor, order["currency"], kind)
         return Recording(
             message=message,
-            lookup=self._lookup(letter),
+            lookup=lookup,
             pepper_id=self._pepper[0],
             address=self._sealer.seal(shop.controller.id, letter.address),
             version_seen=known.version if asks or known.subject_id is None else None,

@@ -25,13 +25,15 @@ _PROBE = Decimal("1234567.25")
 class _Money:
     """One currency in one language: prefix, group and decimal signs and suffix, read off Babel's own output."""
 
-    __slots__ = ("_currency", "_locale", "_minus", "_plus", "_quantum")
+    __slots__ = ("_currency", "_locale", "_minus", "_plus", "_quantum", "format")
 
     def __init__(self, locale: Locale, currency: str) -> None:
         self._locale, self._currency = locale, currency
         self._quantum = Decimal(1).scaleb(-get_currency_precision(currency))
         self._plus = self._taken_apart(1)
         self._minus = self._taken_apart(-1)
+        self.format = lru_cache(maxsize=2048)(self._format)
+        """An amount as it is written; the same prices come again and again."""
 
     def _taken_apart(self, sign: int) -> tuple[str, str, str, str] | None:
         """(prefix, group, point, suffix), or None where the pattern is not the plain one of threes."""
@@ -67,7 +69,7 @@ class _Money:
             whole = f"{int(whole):,}".replace(",", group)
         return f"{prefix}{whole}{point}{cents}{suffix}"
 
-    def format(self, amount: Decimal) -> str:
+    def _format(self, amount: Decimal) -> str:
         parts = self._minus if amount < 0 else self._plus
         if parts is None:
             return self._by_babel(amount)
@@ -84,6 +86,7 @@ class Formats:
         self.locale = Locale.parse(locale, sep="-")
         self._zone = ZoneInfo(time_zone)
         self._currencies: dict[str, _Money] = {}
+        self._quantity = lru_cache(maxsize=256)(self._any_quantity)
         self.code = str(self.locale).replace("_", "-")
         self.direction = "rtl" if self.locale.character_order == "right-to-left" else "ltr"
 
@@ -96,6 +99,9 @@ class Formats:
 
     def quantity(self, value: Decimal) -> str:
         """A count or measure, without idle zeros."""
+        return self._quantity(value)
+
+    def _any_quantity(self, value: Decimal) -> str:
         if value == value.to_integral_value() and value < 1000 and self.locale.language != "ar":
             return f"{int(value)}"
         return str(format_decimal(value.normalize(), locale=self.locale, format="#,##0.######"))

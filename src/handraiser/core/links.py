@@ -82,10 +82,10 @@ class Links:
         self._newest = signing[-1]
         self._keys = {key.kid: key for key in keys}
         self._signers = {
+            # Derived here, once: deriving takes as long as signing.
             (key.kid, kind): Signer(
-                key.secret,
-                salt=b"handraiser.link." + kind.name.lower().encode(),
-                key_derivation="hmac",
+                hmac.digest(key.secret, b"handraiser.link." + kind.name.lower().encode(), "sha256"),
+                key_derivation="none",
                 digest_method=hashlib.sha256,
                 algorithm=_Cut(),
             )

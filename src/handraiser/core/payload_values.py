@@ -35,19 +35,24 @@ def _identifier(value: object) -> object:
     return value.strip() if type(value) is str else str(value) if type(value) is int else value
 
 
+@lru_cache(maxsize=4096)  # the same prices come again and again
+def _decimal_text(value: str) -> Decimal:
+    if not _AMOUNT.fullmatch(value):
+        raise ValueError("a decimal number such as 19.90")
+    return Decimal(value) or Decimal(0)  # zero has no sign
+
+
 def _decimal(value: object) -> Decimal:
     if type(value) is str:
-        if not _AMOUNT.fullmatch(value):
-            raise ValueError("a decimal number such as 19.90")
-        number = Decimal(value)
-    elif type(value) is int and -_AMOUNT_LIMIT < value < _AMOUNT_LIMIT:
+        return _decimal_text(value)
+    if type(value) is int and -_AMOUNT_LIMIT < value < _AMOUNT_LIMIT:
         number = Decimal(value)
     elif isinstance(value, Decimal) and _fits(value):
         # 1E+2 is told as 100.
         number = value.quantize(Decimal(1)) if cast("int", value.as_tuple().exponent) > 0 else value
     else:
         raise ValueError("a decimal number such as 19.90, below a million millions")
-    return number or Decimal(0)  # zero has no sign
+    return number or Decimal(0)
 
 
 def _fits(number: Decimal) -> bool:
@@ -77,6 +82,7 @@ def _moment(value: object) -> datetime | date:
     raise ValueError("a date such as 2026-11-24 or 2026-11-24T09:30:00+01:00")
 
 
+@lru_cache(maxsize=4096)
 def _url(value: str) -> str:
     if not _URL.fullmatch(value):
         raise ValueError("a link that begins with https://")

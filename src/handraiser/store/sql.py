@@ -8,7 +8,8 @@ A statement may hold
 - ``{lock}`` or ``{lock:alias}``: ``FOR UPDATE [OF alias]`` on PostgreSQL; nothing on SQLite, which has one writer;
 - ``{claim}``: ``FOR UPDATE SKIP LOCKED`` on PostgreSQL.
 
-Migrations use ``{id} {bytes} {int} {small} {text}`` for types, ``{strict}`` for SQLite's type checks, and keep
+Migrations use ``{id} {bytes} {int} {small} {text}`` for types, ``{strict}`` for SQLite's type checks, ``{by_key}`` for
+these in a table that SQLite keeps in the order of its key (small rows, found by key; half the trees to write), and keep
 what differs between ``-- sqlite``, ``-- postgresql`` and ``-- both`` lines.
 """
 
@@ -126,4 +127,5 @@ def for_dialect(script: str, dialect: Dialect) -> str:
     text = "\n".join(kept)
     for name, (lite, postgres) in TYPES.items():
         text = text.replace(f"{{{name}}}", lite if dialect == "sqlite" else postgres)
-    return text.replace("{strict}", "STRICT" if dialect == "sqlite" else "")
+    strict, by_key = ("STRICT", "STRICT, WITHOUT ROWID") if dialect == "sqlite" else ("", "")
+    return text.replace("{strict}", strict).replace("{by_key}", by_key)

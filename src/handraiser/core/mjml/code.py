@@ -49,10 +49,10 @@ def program(
 ) -> Program:
     """``source`` as a function from data to text.
 
-    ``of_text`` are filters that only see texts, of anything else say nothing, and whose result stands in the output as it
-    is. ``said`` makes one value fit to stand in the output. ``finish`` gets what came out: when ``paired`` a list of
-    literals and values in turn, the values as they are, which begins and ends with a literal; else one text, the values
-    said. Raises :class:`jinja2.TemplateError` for what is not part of the language.
+    ``of_text`` are filters that only see texts, of anything else say nothing, and whose result stands in the output as
+    it is. ``said`` makes one value fit to stand in the output. ``finish`` gets what came out: when ``paired`` a list of
+    literals and values in turn, the values as they are, which begins and ends with a literal; else one text, with the
+    values said. Raises :class:`jinja2.TemplateError` for what is not part of the language.
     """
     writer = _Writer(PARSER.parse(source), filters, of_text, paired=paired)
     literals = writer.literals
@@ -91,10 +91,11 @@ def _check(
     said: Callable[[Any], str],
 ) -> Callable[[Any], str]:
     """What makes a shop's value fit for its place in a literal."""
-    ready, filtered = of_text.get(name), filters.get(name, text)
-    if ready is None:
-        return lambda value: said(filtered(value))
-    return lambda value: ready(value) if type(value) is str else ""
+    if name in of_text:
+        ready = of_text[name]
+        return lambda value: ready(value) if type(value) is str else ""
+    filtered: Callable[[Any], Any] = filters.get(name, text)
+    return lambda value: said(filtered(value))
 
 
 def text(value: Any) -> str:

@@ -42,7 +42,7 @@ CREATE TABLE subject (
   created_at {int} NOT NULL,
   erased_at {int},
   PRIMARY KEY (controller_id, subject_id)
-) {strict};
+) {by_key};
 CREATE UNIQUE INDEX subject_lookup ON subject (controller_id, lookup);
 
 CREATE TABLE subject_state (
@@ -53,7 +53,7 @@ CREATE TABLE subject_state (
   orders_seen {int} NOT NULL,
   asks {text} NOT NULL,
   PRIMARY KEY (controller_id, subject_id)
-) {strict};
+) {by_key};
 
 CREATE TABLE customer (
   controller_id {id} NOT NULL,
@@ -62,7 +62,7 @@ CREATE TABLE customer (
   subject_id {id} NOT NULL,
   since {int} NOT NULL,
   PRIMARY KEY (controller_id, shop_id, external_id)
-) {strict};
+) {by_key};
 
 CREATE TABLE customer_history (
   controller_id {id} NOT NULL,
@@ -71,7 +71,7 @@ CREATE TABLE customer_history (
   subject_id {id} NOT NULL,
   since {int} NOT NULL,
   PRIMARY KEY (controller_id, shop_id, external_id, subject_id)
-) {strict};
+) {by_key};
 CREATE INDEX customer_history_subject ON customer_history (controller_id, subject_id);
 
 -- The projection of the ledger: rebuildable, never the proof.
@@ -85,7 +85,7 @@ CREATE TABLE standing (
   event_id {id} NOT NULL,
   message_at {int},
   PRIMARY KEY (controller_id, subject_id, purpose, channel)
-) {strict};
+) {by_key};
 
 CREATE TABLE suppression (
   controller_id {id} NOT NULL,
@@ -94,7 +94,7 @@ CREATE TABLE suppression (
   since {int} NOT NULL,
   reason {text} NOT NULL,
   PRIMARY KEY (controller_id, lookup, scope)
-) {strict};
+) {by_key};
 
 CREATE TABLE consent_entry (
 -- sqlite
@@ -245,7 +245,7 @@ CREATE TABLE idempotency (
   message_id {id} NOT NULL,
   created_at {int} NOT NULL,
   PRIMARY KEY (controller_id, shop_id, key)
-) {strict};
+) {by_key};
 CREATE INDEX idempotency_age ON idempotency (created_at);
 
 CREATE TABLE orders (
@@ -259,7 +259,7 @@ CREATE TABLE orders (
   kind {text} NOT NULL,
   first_message_at {int} NOT NULL,
   PRIMARY KEY (controller_id, shop_id, order_id)
-) {strict};
+) {by_key};
 CREATE INDEX orders_subject ON orders (controller_id, subject_id);
 
 CREATE TABLE click (
