@@ -410,7 +410,7 @@ async def test_every_visit_is_logged_with_its_verdict(asked):
     await asked.answer.look(opened, visit)
     await asked.answer.close()
 
-    (click,) = await clicks.of_message(asked.database, TENTS, message.id)
+    (click,) = await clicks.of_message(asked.database, TENTS, message.id, message.subject_id)
     assert (click.method, click.verdict, click.kind) == ("GET", "bot", 1)
     assert "scanner_agent" in click.reasons
     assert b"198.51" not in (click.network_hash or b"")

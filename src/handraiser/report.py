@@ -108,7 +108,7 @@ class Report:
 
     async def _told(self, message: StoredMessage) -> dict[str, Any]:
         decision = Decision.from_json(message.decision)
-        visits = await clicks.of_message(self._database, message.controller_id, message.id)
+        visits = await clicks.of_message(self._database, message.controller_id, message.id, message.subject_id)
         entries = await ledger.entries_of(self._database, message.controller_id, message.subject_id)
         return {
             "message_id": str(uuid.UUID(bytes=message.id)),

@@ -41,8 +41,10 @@ class Clock:
     def later(self, ms: int) -> Iterator[None]:
         """Some time later; afterwards it is as early as before."""
         self.now += ms
-        yield
-        self.now -= ms
+        try:
+            yield
+        finally:
+            self.now -= ms
 
 
 @dataclass(frozen=True)

@@ -251,7 +251,7 @@ async def test_a_hundred_visits_leave_no_entry_and_are_all_logged(asked, browser
     await asked.answer.close()
 
     assert await asked.entries(message) == []
-    found = await clicks.of_message(asked.database, TENTS, message.id)
+    found = await clicks.of_message(asked.database, TENTS, message.id, message.subject_id)
     assert {(click.method, click.verdict) for click in found} == {("HEAD", "bot"), ("GET", "suspect")}
     assert len(found) == 100
 
@@ -293,7 +293,9 @@ async def test_a_prefetch_is_a_bot_and_its_press_only_waits(asked, browser, head
     await asked.answer.close()
 
     assert await asked.events(message) == ["pending"]
-    assert "bot" in {click.verdict for click in await clicks.of_message(asked.database, TENTS, message.id)}
+    assert "bot" in {
+        click.verdict for click in await clicks.of_message(asked.database, TENTS, message.id, message.subject_id)
+    }
 
 
 @pytest.mark.parametrize("bad", ["", "0.AAAAAAAAAAAAAAAAAAAAAA", "forged", "1f.AAAAAAAAAAAAAAAAAAAAAA"])

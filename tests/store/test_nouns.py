@@ -184,8 +184,8 @@ async def test_compiled_programs_are_found_by_their_hash(database: Database, wri
 async def test_clicks_are_kept_with_their_reasons(database: Database, writer: Writer):
     click = Click(TENTS, an_id(1), NOW, 1, "GET", "bot", ("prefetch", "burst"), b"net")
     await writer.write(clicks.record, click)
-    assert await clicks.of_message(database, TENTS, an_id(1)) == [click]
-    assert await clicks.of_message(database, BOATS, an_id(1)) == []
+    assert await clicks.of_message(database, TENTS, an_id(1), an_id(2)) == [click]
+    assert await clicks.of_message(database, BOATS, an_id(1), an_id(2)) == []
 
 
 async def test_a_lease_has_one_holder_at_a_time(database: Database):

@@ -78,11 +78,13 @@ async def record(tx: Transaction, rows: Sequence[Click]) -> list[None]:
     return [None] * len(rows)
 
 
-async def of_message(reads: Reads, controller_id: bytes, message_id: bytes, limit: int = 200) -> list[Click]:
-    """The newest visits of one message's links, newest first."""
+async def of_message(
+    reads: Reads, controller_id: bytes, message_id: bytes, subject_id: bytes, limit: int = 200
+) -> list[Click]:
+    """The newest visits of one message's links and of its reader's links that leave, newest first."""
     rows = await reads.fetch(
-        "SELECT * FROM click WHERE controller_id = $1 AND message_id = $2 ORDER BY at DESC LIMIT $3",
-        (controller_id, message_id, limit),
+        "SELECT * FROM click WHERE controller_id = $1 AND message_id IN ($2, $3) ORDER BY at DESC LIMIT $4",
+        (controller_id, message_id, subject_id, limit),
     )
     return [
         Click(
