@@ -82,7 +82,7 @@ def _moment(value: object) -> datetime | date:
     raise ValueError("a date such as 2026-11-24 or 2026-11-24T09:30:00+01:00")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _url(value: str) -> str:
     if not _URL.fullmatch(value):
         raise ValueError("a link that begins with https://")
