@@ -19,6 +19,7 @@ from handraiser.core.payload import LINES_SHOWN, line_total, order_value, parts_
 from handraiser.core.shop import Shop
 
 Words = Mapping[str, str]
+_ONE = Decimal(1)
 
 
 def view(email: Mapping[str, Any], shop: Shop, formats: Formats, words: Words) -> dict[str, Any]:
@@ -108,10 +109,10 @@ def _money(amount: Decimal | None, currency: str, formats: Formats) -> str:
 
 
 def _line(line: Mapping[str, Any], currency: str, formats: Formats) -> dict[str, Any]:
-    parts = list(parts_of(line))
+    parts = list(parts_of(line)) if "components" in line else ()
     return {
         "name": line["name"],
-        "quantity": formats.quantity(line.get("quantity", Decimal(1))),
+        "quantity": formats.quantity(line.get("quantity", _ONE)),
         "unit": line.get("unit", ""),
         "unit_price": _money(line.get("unit_price"), currency, formats),
         "total": _money(line_total(line), currency, formats),
@@ -127,9 +128,7 @@ def _line(line: Mapping[str, Any], currency: str, formats: Formats) -> dict[str,
 
 def _component(part: Mapping[str, Any], formats: Formats) -> str:
     options = ", ".join(option["value"] for option in part.get("options", ()))
-    return f"{formats.quantity(part.get('quantity', Decimal(1)))} × {part['name']}" + (
-        f" ({options})" if options else ""
-    )
+    return f"{formats.quantity(part.get('quantity', _ONE))} × {part['name']}" + (f" ({options})" if options else "")
 
 
 class _Rows:
@@ -213,7 +212,7 @@ def _part_lines(
             or names.get(line.get("id", ""))
             or names.get(line.get("sku", ""))
             or line.get("sku", ""),
-            "quantity": formats.quantity(line.get("quantity", Decimal(1))),
+            "quantity": formats.quantity(line.get("quantity", _ONE)),
             "total": _money(line.get("total"), currency, formats) if currency else "",
         }
         for line in lines

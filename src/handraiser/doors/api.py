@@ -35,15 +35,15 @@ class Emails:
 
     def operations(self) -> Sequence[Operation]:
         flags = (
-            Parameter("dry_run", "query", "decide and render, record nothing", {"type": "boolean"}),
-            Parameter("strict", "query", "refuse (422) what would only be a warning", {"type": "boolean"}),
+            Parameter("dry_run", "query", "Decide and render, record nothing", {"type": "boolean"}),
+            Parameter("strict", "query", "Refuse (422) what would only be a warning", {"type": "boolean"}),
             Parameter(
                 "fail_open",
                 "query",
-                "while the database is away: true sends the email without asks, false answers 503",
+                "While the database is away: true sends the email without asks, false answers 503",
                 {"type": "boolean"},
             ),
-            Parameter("Idempotency-Key", "header", "same key and body: same email again", {"type": "string"}),
+            Parameter("Idempotency-Key", "header", "Same key and body: same email again", {"type": "string"}),
         )
         return (
             Operation(
@@ -118,7 +118,7 @@ class Messages:
                 "emails",
                 "Why an email looks as it does",
                 "Type, time, market and rule version, each slot's decision with reason and remedy, and the presses.",
-                parameters=(Parameter("message_id", "path", "the id POST /v1/emails answered", {"type": "string"}),),
+                parameters=(Parameter("message_id", "path", "The id POST /v1/emails answered", {"type": "string"}),),
                 answer="Message",
             ),
             Operation(
@@ -128,7 +128,7 @@ class Messages:
                 "emails",
                 "All emails of one order",
                 "The newest first.",
-                parameters=(Parameter("order_id", "query", "the order's id", {"type": "string"}, required=True),),
+                parameters=(Parameter("order_id", "query", "The order's id", {"type": "string"}, required=True),),
                 answer="Messages",
             ),
             Operation(

@@ -43,10 +43,10 @@ class Batch:
                 "One payload a line (`application/x-ndjson`), each with its own `idempotency_key` if wanted; one "
                 "answer a line in the same order, each the composed email or its own problem.",
                 parameters=(
-                    Parameter("dry_run", "query", "decide and render, record nothing", {"type": "boolean"}),
-                    Parameter("strict", "query", "refuse (422) what would only be a warning", {"type": "boolean"}),
+                    Parameter("dry_run", "query", "Decide and render, record nothing", {"type": "boolean"}),
+                    Parameter("strict", "query", "Refuse (422) what would only be a warning", {"type": "boolean"}),
                     Parameter(
-                        "fail_open", "query", "false: 503 a line while the database is away", {"type": "boolean"}
+                        "fail_open", "query", "False: 503 a line while the database is away", {"type": "boolean"}
                     ),
                 ),
                 request="EmailLines",

@@ -33,7 +33,7 @@ class Consents:
                 "Where a customer stands",
                 "The standing of each purpose (email channel), other channels, and every entry of the ledger.",
                 parameters=(
-                    Parameter("customer_id", "query", "your own id of the customer", {"type": "string"}, required=True),
+                    Parameter("customer_id", "query", "Your own id of the customer", {"type": "string"}, required=True),
                 ),
                 answer="Consents",
             ),
