@@ -7,7 +7,7 @@ LOCKS := requirements requirements-build requirements-dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help run test check format lock bench wheel image-check clean
+.PHONY: help run test robots check format lock bench wheel image-check clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,9 @@ run: .venv/run.stamp ## start the demo: two shops, sample orders, an inbox to lo
 
 test: .venv/dev.stamp ## everything the tests need, then all tests
 	@options=$$(./tests/system-packages) && PYTEST_ADDOPTS="$$options $$PYTEST_ADDOPTS" $(BIN)/python -m pytest $(ARGS)
+
+robots: .venv/dev.stamp ## play every robot and person of the zoo in a real Chromium, and print what came of each
+	@PYTHONPATH=tests:tests/robots $(BIN)/python tests/robots/__main__.py
 
 check: .venv/dev.stamp ## format, lint, types, floors
 	@$(BIN)/ruff format --check .
