@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from handraiser.core.ledger_head import HeadKeys
 from handraiser.core.shop import Controller
 from handraiser.jobs import DAY_MS, Jobs
 from handraiser.settings import load
 from handraiser.store import clicks, recording, shops
 from handraiser.store.clicks import Click
 from handraiser.store.database import Database
+from handraiser.store.kept_heads import KeptHeads
 from rows import NOW, TENTS, a_recording
 
+HEAD_KEYS = HeadKeys([(1, b"k" * 40)])
 OLD = NOW - 400 * DAY_MS
 
 
@@ -41,7 +44,14 @@ async def count(database: Database, table: str) -> int:
 
 
 def jobs(database: Database, tmp_path: Path, holder: str = "a") -> Jobs:
-    return Jobs(database=database, settings=load({}, state_dir=tmp_path), clock=lambda: NOW, holder=holder)
+    return Jobs(
+        database=database,
+        settings=load({}, state_dir=tmp_path),
+        clock=lambda: NOW,
+        holder=holder,
+        head_keys=HEAD_KEYS,
+        kept=KeptHeads(tmp_path / "ledger-heads.log", HEAD_KEYS),
+    )
 
 
 async def test_what_is_older_than_its_retention_goes_and_the_rest_stays(database: Database, tmp_path: Path):

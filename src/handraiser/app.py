@@ -23,6 +23,7 @@ from handraiser.answer import Answer
 from handraiser.core import market
 from handraiser.core.catalogue import Shelf
 from handraiser.core.composed import Composed
+from handraiser.core.ledger_head import HeadKeys
 from handraiser.core.links import Links, SigningKey
 from handraiser.core.mjml.fill import Engine
 from handraiser.doors.api import Emails, Messages
@@ -38,12 +39,16 @@ from handraiser.errors import Fault, HandraiserError, SettingsRefused, StoreUnav
 from handraiser.govern import Govern
 from handraiser.isolate import Isolate
 from handraiser.jobs import Jobs
+from handraiser.prove import COMMANDS as PROVE_COMMANDS
+from handraiser.prove import Prove
 from handraiser.publish import Publish
 from handraiser.report import Report
 from handraiser.settings import Settings
+from handraiser.store import kept_heads
 from handraiser.store.database import Database
 from handraiser.store.journal import Journal
 from handraiser.store.keeper import Keeper
+from handraiser.store.kept_heads import KeptHeads
 from handraiser.store.subjects import Sealer
 from handraiser.store.writer import Reader, Writer
 from handraiser.telemetry import Metrics
@@ -73,6 +78,7 @@ class Service:
     report: Report
     govern: Govern
     jobs: Jobs
+    prove: Prove
     metrics: Metrics
     keys: Keys
     health: Health
@@ -82,6 +88,8 @@ class Service:
         """One command of the CLI, answered in JSON's types."""
         if name == "why":
             return await self.report.why(**arguments)
+        if name in PROVE_COMMANDS:
+            return await self.prove.command(name, arguments)
         answer = await self.govern.command(name, arguments)
         if name == "shops.add":
             shop = await self.govern.shop(answer["slug"])
@@ -137,7 +145,11 @@ async def open_service(settings: Settings, now: Clock | None = None) -> AsyncIte
         for fault in service.publish.faults:
             log.error("left out of the catalogue", extra={"facts": {"fault": fault}})
         await _quietly(service.answer.apply_journal)
-        for work, seconds in ((service.publish.refresh, POLL_SECONDS), (service.jobs.run_due, JOBS_SECONDS)):
+        for work, seconds in (
+            (service.publish.refresh, POLL_SECONDS),
+            (service.jobs.run_due, JOBS_SECONDS),
+            (service.jobs.seal, settings.seal_seconds),
+        ):
             task = asyncio.create_task(_every(seconds, work))
             stack.push_async_callback(_stop, task)
         if settings.database.startswith("sqlite"):
@@ -182,6 +194,8 @@ def _build(
         **shared,
     )
     govern = Govern(database, writer, now, new_id, settings.origin)
+    head_keys = HeadKeys([key[:2] for key in settings.keys("signing_keys")])
+    kept_file = settings.state_dir / kept_heads.FILE_NAME
     _count(metrics, enrich, answer, writer)
     return Service(
         settings=settings,
@@ -193,7 +207,15 @@ def _build(
         publish=publish,
         report=Report(database, pepper[1]),
         govern=govern,
-        jobs=Jobs(database=database, settings=settings, clock=now, holder=os.urandom(8).hex()),
+        jobs=Jobs(
+            database=database,
+            settings=settings,
+            clock=now,
+            holder=os.urandom(8).hex(),
+            head_keys=head_keys,
+            kept=KeptHeads(kept_file, head_keys),
+        ),
+        prove=Prove(database, head_keys, kept_file),
         metrics=metrics,
         keys=Keys(govern.find_key, now),
         health=Health(metrics, partial(_answers, database)),

@@ -304,3 +304,56 @@ def keys_list(context: click.Context, as_json: bool) -> None:
 def keys_revoke(context: click.Context, key_id: str) -> None:
     """Revoke a key; it stops working within five seconds."""
     _print(_command(context, "keys.revoke", key_id=key_id), as_json=False)
+
+
+@cli.group()
+def consents() -> None:
+    """The consent ledger."""
+
+
+@consents.command("verify")
+@click.option(
+    "--head",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True),
+    help="Kept heads to compare with (default: ledger-heads.log in the state folder).",
+)
+@as_json
+@click.pass_context
+def consents_verify(context: click.Context, head: Path | None, as_json: bool) -> None:
+    """Prove that no entry was changed, removed or slipped in.
+
+    Names the first broken entry; exit code 1 when there is one.
+    """
+    found = _command(context, "consents.verify", head=str(head) if head else None)
+    if as_json:
+        _print(found, as_json=True)
+    else:
+        _print_verified(found)
+    if not found["ok"]:
+        sys.exit(1)
+
+
+def _print_verified(found: dict[str, Any]) -> None:
+    for one in found["companies"]:
+        click.echo(
+            f"{one['company']}: {one['entries']} entries, {one['sealed']} sealed in {one['batches']} batches,"
+            f" {one['waiting']} waiting"
+        )
+    click.echo(f"compared with {found['heads_compared']} kept heads")
+    for one in found["broken"]:
+        entry = f" entry {one['seq']}" if one["seq"] is not None else ""
+        event = f" ({one['event_id']})" if one["event_id"] else ""
+        click.echo(f"broken: {one['company']}{entry}{event}: {one['detail']}")
+    for note in found["notes"]:
+        click.echo(f"note: {note}")
+    click.echo("the ledger is whole" if found["ok"] else f"the ledger is broken: {found['broken_count']} faults")
+
+
+@consents.command("rebuild")
+@as_json
+@click.pass_context
+def consents_rebuild(context: click.Context, as_json: bool) -> None:
+    """Make every customer's standing anew from the ledger."""
+    done = _command(context, "consents.rebuild")
+    told = f"{done['customers']} customers, {done['changed']} standings changed"
+    _print(done if as_json else told, as_json=as_json)

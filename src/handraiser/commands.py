@@ -16,6 +16,9 @@ from handraiser.settings import Settings
 from handraiser.store import schema
 from handraiser.store.database import Database
 
+LONG = frozenset({"consents.verify", "consents.rebuild"})
+"""Commands that take as long as there is data; nobody who waits for one is told that it failed."""
+
 _THROW_AWAY = {"database_url": "", "signing_keys": "", "pepper": "", "data_keys": ""}
 
 
@@ -23,7 +26,8 @@ async def run_command(settings: Settings, name: str, arguments: dict[str, Any]) 
     """One command, through the running service where there is one (SQLite serves one process), else directly."""
     if settings.database.startswith("sqlite"):
         try:
-            return await control.ask(settings.state_dir, name, arguments)
+            seconds = None if name in LONG else control.ANSWER_SECONDS
+            return await control.ask(settings.state_dir, name, arguments, seconds=seconds)
         except control.NoService:
             pass
     async with open_service(settings) as service:

@@ -1,18 +1,29 @@
-"""Story 5: what time brings. So far retention: what is kept too long goes, in small bites, on one replica at a time."""
+"""Story 5: what time brings, each under a lease, so on one replica at a time.
+
+Retention: what is kept too long goes, in small bites. Sealing: new ledger entries go under a signed head, which is kept
+in the database and in a file beside it.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
+from handraiser.core.ledger_head import Head, HeadKeys
 from handraiser.settings import Settings
-from handraiser.store import leases, retention
+from handraiser.store import leases, retention, seals
 from handraiser.store.database import Database
+from handraiser.store.kept_heads import KeptHeads
 
 log = logging.getLogger("handraiser.jobs")
 
 LEASE = "retention"
+SEALING = "sealing"
 LEASE_MS = 300_000
+SEAL_LEASE_MS = 60_000
+BATCH = 2_000
+"""Most entries of one batch; while it is sealed no other write begins on SQLite (about 50 ms)."""
 EVERY_MS = 3_600_000
 BITE = 5_000
 CLICK_DAYS = 90
@@ -21,10 +32,22 @@ HOUR_MS = 3_600_000
 
 
 class Jobs:
-    """Periodic work under leases; ``holder`` names this process in them."""
+    """Periodic work under leases; ``holder`` names this process in them, ``kept`` is where its heads are kept."""
 
-    def __init__(self, *, database: Database, settings: Settings, clock: Callable[[], int], holder: str) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        settings: Settings,
+        clock: Callable[[], int],
+        holder: str,
+        head_keys: HeadKeys,
+        kept: KeptHeads,
+    ) -> None:
         self._database = database
+        self._head_keys = head_keys
+        self._kept = kept
+        self._kept_sizes: dict[bytes, int] | None = None
         self._settings = settings
         self._clock = clock
         self._holder = holder
@@ -44,6 +67,52 @@ class Jobs:
             await leases.give_back(tx, LEASE, self._holder)
         if any(gone.values()):
             log.info("pruned", extra={"facts": gone})
+
+    async def seal(self) -> int:
+        """Seal the entries that wait, unless another replica is at it; returns how many batches that made.
+
+        Costs one look-up while nothing waits. A head that is in the database and not yet in the file (the process
+        ended between the two) is kept at the next start.
+        """
+        if self._kept_sizes is None:
+            self._kept_sizes = await asyncio.to_thread(self._kept.largest)
+            await self._keep(await seals.newest(self._database))
+        companies = await seals.waiting(self._database)
+        batches = 0
+        for controller_id in companies:
+            while (head := await self._sealed(controller_id)) is not None:
+                await self._keep([head])
+                batches += 1
+        if batches:
+            async with self._database.transaction() as tx:
+                await leases.give_back(tx, SEALING, self._holder)
+        return batches
+
+    async def _sealed(self, controller_id: bytes) -> Head | None:
+        """The head of the next batch; None when nothing waits or another replica seals."""
+        now = self._clock()
+        async with self._database.transaction() as tx:
+            if not await leases.take(tx, SEALING, self._holder, now, SEAL_LEASE_MS):
+                return None
+            return await seals.seal(tx, controller_id, now, BATCH, self._head_keys.sign)
+
+    async def _keep(self, heads: Sequence[Head]) -> None:
+        """Put into the file what it does not hold, and only what we signed; say so when the ledger has become shorter
+        than a head that was kept of it."""
+        assert self._kept_sizes is not None
+        fresh = []
+        for head in heads:
+            size = self._kept_sizes.get(head.controller_id, 0)
+            facts = {"company": head.controller_id.hex(), "size": head.tree_size, "kept": size}
+            if not self._head_keys.proves(head):
+                log.error("a head of the ledger was not signed by us: run consents verify", extra={"facts": facts})
+            elif head.tree_size < size:
+                log.error("the ledger is shorter than a kept head: run consents verify", extra={"facts": facts})
+            if head.tree_size > size and self._head_keys.proves(head):
+                fresh.append(head)
+        if fresh:
+            await asyncio.to_thread(self._kept.append, fresh)
+            self._kept_sizes |= {head.controller_id: head.tree_size for head in fresh}
 
     async def prune(self, now: int) -> dict[str, int]:
         """Delete what is older than its retention: rows gone, by table. Ledger, wordings and suppressions stay."""

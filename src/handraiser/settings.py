@@ -83,6 +83,9 @@ class Settings(BaseModel):
     compile_bytes: int = Field(1_000_000_000, ge=100_000_000, description="memory limit of the compile process, bytes")
     message_days: int = Field(90, le=36_500, description="days a message row is kept; at least 35, links live 30")
     idempotency_hours: int = Field(48, ge=48, le=24 * 30, description="hours an Idempotency-Key is remembered")
+    seal_seconds: float = Field(
+        10.0, ge=1, le=3600, description="time between two looks for ledger entries to seal, seconds"
+    )
     drain_seconds: float = Field(
         5.0, ge=0, le=120, description="time between readiness going down and the doors closing"
     )

@@ -91,7 +91,7 @@ async def test_an_answer_is_in_the_ledger_with_its_standing_evidence_and_events(
     assert isinstance(done, Appended)
     assert done.first
     assert await ledger.entries_of(database, TENTS, alice) == [done.entry]
-    assert replace(done.entry, seq=None, leaf_hash=b"") == entry
+    assert replace(done.entry, seq=None, leaf_hash=b"") == replace(entry, state="granted", message_at=NOW)
     assert await ledger.by_event_id(database, TENTS, entry.event_id) == done.entry
     assert await ledger.by_dedup_key(database, TENTS, entry.dedup_key) == done.entry
     (standing,) = await ledger.standing_of(database, TENTS, alice)

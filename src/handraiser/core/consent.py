@@ -62,7 +62,9 @@ class Entry:
     """One row of the append-only ledger. Times in ms UTC; hashes are SHA-256; "" and None stand for "none".
 
     ``wording_id`` is the ask as shown in the mail, ``notice_id`` the page as served with its nonces blank,
-    ``dedup_key`` what makes the same answer the same entry, ``leaf_hash`` what makes tampering show.
+    ``dedup_key`` what makes the same answer the same entry, ``leaf_hash`` what makes tampering show. ``state`` is where
+    the entry takes its purpose and channel ("" leaves it where it is) and ``message_at`` when the message that led to
+    it was sent: the standing can be folded from these alone, long after the message is gone.
     """
 
     event_id: bytes
@@ -99,6 +101,8 @@ class Entry:
     supersedes_seq: int | None = None
     evidence_commit: bytes | None = None
     schema_version: int = SCHEMA_VERSION
+    state: str = ""
+    message_at: int | None = None
     leaf_hash: bytes = b""
     seq: int | None = None
 
@@ -127,6 +131,20 @@ class Answer:
     def already(self) -> bool:
         """Whether the press changes nothing."""
         return self.event is None
+
+
+def folded(entries: Iterable[Entry]) -> dict[tuple[str, str], Entry]:
+    """What one subject's entries, oldest first, add up to: by purpose and channel the entry its standing comes from.
+
+    An erasure ends all that was before it.
+    """
+    standing: dict[tuple[str, str], Entry] = {}
+    for entry in entries:
+        if entry.event == Event.ERASED:
+            standing.clear()
+        if entry.state:
+            standing[entry.purpose, str(entry.channel)] = entry
+    return standing
 
 
 def of_purpose(standings: Iterable[Standing], purpose: str) -> Standing:

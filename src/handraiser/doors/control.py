@@ -73,8 +73,13 @@ class Control:
             writer.close()
 
 
-async def ask(state_dir: Path, command: str, arguments: dict[str, Any]) -> Any:
-    """Send one command to the service that runs on ``state_dir``; raises :class:`ControlFailed`, :class:`NoService`."""
+async def ask(
+    state_dir: Path, command: str, arguments: dict[str, Any], *, seconds: float | None = ANSWER_SECONDS
+) -> Any:
+    """Send one command to the service that runs on ``state_dir``; raises :class:`ControlFailed`, :class:`NoService`.
+
+    ``seconds`` is the longest wait for the answer; None waits for as long as the command takes.
+    """
     path = state_dir / SOCKET_NAME
     try:
         reader, writer = await asyncio.open_unix_connection(str(path), limit=LINE_BYTES)
@@ -83,7 +88,7 @@ async def ask(state_dir: Path, command: str, arguments: dict[str, Any]) -> Any:
     try:
         writer.write(orjson.dumps({"command": command, "arguments": arguments}) + b"\n")
         await writer.drain()
-        answer = orjson.loads(await asyncio.wait_for(reader.readline(), ANSWER_SECONDS))
+        answer = orjson.loads(await asyncio.wait_for(reader.readline(), seconds))
     finally:
         writer.close()
     if "error" in answer:

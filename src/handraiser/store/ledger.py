@@ -118,11 +118,11 @@ _KINDS = {
         "bytes",
     ),
     **dict.fromkeys(("link_kind", "schema_version"), "small"),
-    **dict.fromkeys(("occurred_at", "received_at", "recorded_at", "expires_at", "supersedes_seq"), "int"),
+    **dict.fromkeys(("occurred_at", "received_at", "recorded_at", "expires_at", "supersedes_seq", "message_at"), "int"),
 }
-_NAMES = tuple(field.name for field in fields(Entry) if field.name != "seq")
-_COLUMNS = ", ".join(f"{name} {_KINDS.get(name, 'text')}" for name in _NAMES)
-_LIST = ", ".join(_NAMES)
+COLUMNS = tuple(field.name for field in fields(Entry) if field.name != "seq")
+_DECLARED = ", ".join(f"{name} {_KINDS.get(name, 'text')}" for name in COLUMNS)
+_LIST = ", ".join(COLUMNS)
 _Who = tuple[bytes, bytes]
 
 
@@ -136,7 +136,7 @@ async def append(tx: Transaction, rows: Sequence[Append]) -> list[Appended | Los
     lost: set[int] = set()
     first: set[int] = set()
     for n, row in enumerate(rows):
-        new = [c for c in row.changes if _dedup(c.entry) not in there and _dedup(c.entry) not in written]
+        new = [_told(c) for c in row.changes if _dedup(c.entry) not in there and _dedup(c.entry) not in written]
         if not new:
             continue
         if row.version_seen is not None and row.version_seen != versions.get(_who(row), 0):
@@ -155,6 +155,12 @@ async def append(tx: Transaction, rows: Sequence[Append]) -> list[Appended | Los
         Lost() if n in lost else Appended(tuple(there[_dedup(c.entry)] for c in row.changes), n in first)
         for n, row in enumerate(rows)
     ]
+
+
+def _told(change: Change) -> Change:
+    """The change whose entry says itself where it leads, so that the standing can be made anew from entries alone."""
+    entry = replace(change.entry, state=str(change.state or ""), message_at=change.message_at)
+    return replace(change, entry=entry)
 
 
 def _who(row: Append) -> _Who:
@@ -193,7 +199,7 @@ async def _by_dedup(tx: Transaction, keys: set[tuple[bytes, bytes]]) -> dict[tup
         "controller_id id, dedup_key bytes",
         sorted(keys),
     )
-    return {(row["controller_id"], row["dedup_key"]): _entry(row) for row in rows}
+    return {(row["controller_id"], row["dedup_key"]): to_entry(row) for row in rows}
 
 
 async def _insert(tx: Transaction, entries: Sequence[Entry]) -> dict[tuple[bytes, bytes], Entry]:
@@ -203,7 +209,7 @@ async def _insert(tx: Transaction, entries: Sequence[Entry]) -> dict[tuple[bytes
     rows = await tx.fetch_rows(
         f"WITH {{rows}} INSERT INTO consent_entry ({_LIST}) SELECT {_LIST} FROM v WHERE true"
         " ON CONFLICT (controller_id, dedup_key) DO NOTHING RETURNING seq, controller_id, dedup_key",
-        _COLUMNS,
+        _DECLARED,
         [tuple(to_columns(entry).values()) for entry in sealed],
     )
     if len(rows) < len(sealed):
@@ -303,7 +309,7 @@ async def entries_of(reads: Reads, controller_id: bytes, subject_id: bytes) -> l
         "SELECT * FROM consent_entry WHERE controller_id = $1 AND subject_id = $2 ORDER BY seq",
         (controller_id, subject_id),
     )
-    return [_entry(row) for row in rows]
+    return [to_entry(row) for row in rows]
 
 
 async def by_event_id(reads: Reads, controller_id: bytes, event_id: bytes) -> Entry | None:
@@ -311,7 +317,7 @@ async def by_event_id(reads: Reads, controller_id: bytes, event_id: bytes) -> En
     rows = await reads.fetch(
         "SELECT * FROM consent_entry WHERE controller_id = $1 AND event_id = $2", (controller_id, event_id)
     )
-    return _entry(rows[0]) if rows else None
+    return to_entry(rows[0]) if rows else None
 
 
 async def by_dedup_key(reads: Reads, controller_id: bytes, dedup_key: bytes) -> Entry | None:
@@ -319,7 +325,7 @@ async def by_dedup_key(reads: Reads, controller_id: bytes, dedup_key: bytes) -> 
     rows = await reads.fetch(
         "SELECT * FROM consent_entry WHERE controller_id = $1 AND dedup_key = $2", (controller_id, dedup_key)
     )
-    return _entry(rows[0]) if rows else None
+    return to_entry(rows[0]) if rows else None
 
 
 async def evidence_of(reads: Reads, controller_id: bytes, event_id: bytes) -> Evidence | None:
@@ -334,9 +340,14 @@ async def put_wordings(tx: Transaction, rows: Sequence[StoredWording]) -> list[N
     """Keep texts that are or will be shown; the same id is the same text."""
     await tx.execute_rows(
         "WITH {rows} INSERT INTO wording (controller_id, wording_id, language, content, created_at)"
-        " SELECT controller_id, wording_id, language, content, created_at FROM v WHERE true ON CONFLICT DO NOTHING",
+        " SELECT controller_id, wording_id, language, content, created_at FROM v"
+        " WHERE NOT EXISTS (SELECT 1 FROM wording w"
+        " WHERE w.controller_id = v.controller_id AND w.wording_id = v.wording_id) ON CONFLICT DO NOTHING",
         "controller_id id, wording_id bytes, language text, content text, created_at int",
-        sorted((w.controller_id, w.id, w.language, w.content, w.created_at) for w in rows),
+        [
+            (w.controller_id, w.id, w.language, w.content, w.created_at)
+            for _, w in sorted({(w.controller_id, w.id): w for w in rows}.items())
+        ],
     )
     return [None] * len(rows)
 
@@ -360,7 +371,7 @@ async def wordings(tx: Reads, keys: Sequence[tuple[bytes, bytes]]) -> list[Store
 def to_columns(entry: Entry) -> dict[str, int | str | bytes | None]:
     """An entry as the database holds it, without ``seq``: what its leaf hash covers."""
     columns: dict[str, int | str | bytes | None] = {}
-    for name in _NAMES:
+    for name in COLUMNS:
         value = getattr(entry, name)
         if isinstance(value, tuple):
             value = to_json(value)
@@ -375,7 +386,8 @@ def with_leaf_hash(entry: Entry) -> Entry:
     return replace(entry, leaf_hash=leaf_hash(to_columns(entry)))
 
 
-def _entry(row: Row) -> Entry:
-    kept = {name: row[name] for name in _NAMES}
+def to_entry(row: Row) -> Entry:
+    """A row of ``consent_entry``."""
+    kept = {name: row[name] for name in COLUMNS}
     kept["verdict_reasons"] = tuple(orjson.loads(kept["verdict_reasons"]))
     return Entry(seq=row["seq"], **kept)

@@ -136,6 +136,8 @@ CREATE TABLE consent_entry (
   dedup_key {bytes} NOT NULL,
   evidence_commit {bytes},
   schema_version {small} NOT NULL,
+  state {text} NOT NULL,
+  message_at {int},
   leaf_hash {bytes} NOT NULL,
 -- postgresql
   PRIMARY KEY (controller_id, seq),
@@ -144,6 +146,39 @@ CREATE TABLE consent_entry (
   UNIQUE (controller_id, dedup_key)
 ) {strict};
 CREATE INDEX consent_entry_subject ON consent_entry (controller_id, subject_id, seq);
+
+-- One Merkle tree a company: which entry is which leaf, in which batch. The entry's hash stands here once more, so that
+-- a changed entry can be named.
+CREATE TABLE ledger_leaf (
+  controller_id {id} NOT NULL,
+  leaf_index {int} NOT NULL,
+  seq {int} NOT NULL,
+  leaf_hash {bytes} NOT NULL,
+  batch_no {int} NOT NULL,
+  PRIMARY KEY (controller_id, leaf_index),
+  UNIQUE (controller_id, seq)
+) {by_key};
+
+-- peaks are the roots of the perfect subtrees: the tree grows on from them.
+CREATE TABLE ledger_head (
+  controller_id {id} NOT NULL,
+  batch_no {int} NOT NULL,
+  tree_size {int} NOT NULL,
+  root {bytes} NOT NULL,
+  sealed_at {int} NOT NULL,
+  kid {small} NOT NULL,
+  signature {bytes} NOT NULL,
+  peaks {bytes} NOT NULL,
+  PRIMARY KEY (controller_id, batch_no),
+  UNIQUE (controller_id, tree_size)
+) {strict};
+
+-- Entries that no batch holds yet; filled by a trigger, so that an answer costs no further round trip.
+CREATE TABLE ledger_waiting (
+  controller_id {id} NOT NULL,
+  seq {int} NOT NULL,
+  PRIMARY KEY (controller_id, seq)
+) {by_key};
 
 CREATE TABLE evidence (
   controller_id {id} NOT NULL,
@@ -309,9 +344,32 @@ WHEN EXISTS (
   SELECT 1 FROM consent_entry WHERE seq = NEW.seq
     OR (controller_id = NEW.controller_id AND (event_id = NEW.event_id OR dedup_key = NEW.dedup_key)))
 BEGIN SELECT RAISE(ABORT, 'consent_entry only grows'); END;
+CREATE TRIGGER consent_entry_waits AFTER INSERT ON consent_entry
+BEGIN INSERT INTO ledger_waiting (controller_id, seq) VALUES (NEW.controller_id, NEW.seq); END;
+CREATE TRIGGER ledger_leaf_update BEFORE UPDATE ON ledger_leaf
+BEGIN SELECT RAISE(ABORT, 'ledger_leaf only grows'); END;
+CREATE TRIGGER ledger_leaf_delete BEFORE DELETE ON ledger_leaf
+BEGIN SELECT RAISE(ABORT, 'ledger_leaf only grows'); END;
+CREATE TRIGGER ledger_leaf_replace BEFORE INSERT ON ledger_leaf
+WHEN EXISTS (
+  SELECT 1 FROM ledger_leaf
+  WHERE controller_id = NEW.controller_id AND (leaf_index = NEW.leaf_index OR seq = NEW.seq))
+BEGIN SELECT RAISE(ABORT, 'ledger_leaf only grows'); END;
+CREATE TRIGGER ledger_head_update BEFORE UPDATE ON ledger_head
+BEGIN SELECT RAISE(ABORT, 'ledger_head only grows'); END;
+CREATE TRIGGER ledger_head_delete BEFORE DELETE ON ledger_head
+BEGIN SELECT RAISE(ABORT, 'ledger_head only grows'); END;
+CREATE TRIGGER ledger_head_replace BEFORE INSERT ON ledger_head
+WHEN EXISTS (
+  SELECT 1 FROM ledger_head
+  WHERE controller_id = NEW.controller_id AND (batch_no = NEW.batch_no OR tree_size = NEW.tree_size))
+BEGIN SELECT RAISE(ABORT, 'ledger_head only grows'); END;
 CREATE TRIGGER wording_update BEFORE UPDATE ON wording
 BEGIN SELECT RAISE(ABORT, 'wording only grows'); END;
 CREATE TRIGGER wording_delete BEFORE DELETE ON wording
+BEGIN SELECT RAISE(ABORT, 'wording only grows'); END;
+CREATE TRIGGER wording_replace BEFORE INSERT ON wording
+WHEN EXISTS (SELECT 1 FROM wording WHERE controller_id = NEW.controller_id AND wording_id = NEW.wording_id)
 BEGIN SELECT RAISE(ABORT, 'wording only grows'); END;
 CREATE TRIGGER block_version_update BEFORE UPDATE ON block_version
 BEGIN SELECT RAISE(ABORT, 'block_version only grows'); END;
@@ -319,6 +377,14 @@ BEGIN SELECT RAISE(ABORT, 'block_version only grows'); END;
 CREATE FUNCTION only_grows() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION '% only grows', TG_TABLE_NAME; END $$;
 CREATE TRIGGER consent_entry_change BEFORE UPDATE OR DELETE OR TRUNCATE ON consent_entry
+  FOR EACH STATEMENT EXECUTE FUNCTION only_grows();
+CREATE FUNCTION entries_wait() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN INSERT INTO ledger_waiting (controller_id, seq) SELECT controller_id, seq FROM fresh; RETURN NULL; END $$;
+CREATE TRIGGER consent_entry_waits AFTER INSERT ON consent_entry
+  REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION entries_wait();
+CREATE TRIGGER ledger_leaf_change BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_leaf
+  FOR EACH STATEMENT EXECUTE FUNCTION only_grows();
+CREATE TRIGGER ledger_head_change BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_head
   FOR EACH STATEMENT EXECUTE FUNCTION only_grows();
 CREATE TRIGGER wording_change BEFORE UPDATE OR DELETE OR TRUNCATE ON wording
   FOR EACH STATEMENT EXECUTE FUNCTION only_grows();
