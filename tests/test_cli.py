@@ -65,7 +65,7 @@ def test_help_names_every_command_and_the_version_is_one_line():
 
     told = here.done("--help")
 
-    for command in ("serve", "demo", "render", "check", "migrate", "keys", "shops", "why"):
+    for command in ("serve", "demo", "render", "check", "migrate", "keys", "shops", "consents", "why"):
         assert f"\n  {command} " in told
     assert "..." not in told.partition("Commands:")[2], "a summary is cut off"
     assert here.done("--version").startswith("handraiser, version ")
@@ -117,6 +117,7 @@ def test_commands_go_through_the_service_that_holds_the_database(served: tuple[H
     second = home.done("keys", "add", "--shop", "my-shop").strip()
     assert fetched(f"{url}/v1/messages/{answer['message_id']}", second)["type"] == "order_confirmation"
     assert home.done("check") == "all good\n"
+    assert home.done("consents", "verify").endswith("the ledger is whole\n")
 
     unknown = home.refused("why", str(uuid.uuid4()))
     assert unknown == "handraiser: there is no message of this id"
@@ -226,6 +227,36 @@ def test_check_and_migrate_on_an_empty_a_current_and_a_newer_database(home: Home
     assert "newer version" in home.refused("migrate")
     assert "newer version" in home.refused("serve")
     assert "newer version" in home.run("check").stderr
+
+
+FORGED = """INSERT INTO consent_entry (event_id, controller_id, subject_id, purpose, topic, channel, event, basis,
+  jurisdiction, rule_version, touchpoint, variant, privacy_policy_version, method, attestation, verdict,
+  verdict_reasons, actor, actor_id, occurred_at, received_at, recorded_at, promised_value_id, dedup_key,
+  schema_version, state, leaf_hash)
+VALUES (randomblob(16), zeroblob(16), randomblob(16), 'newsletter', '', 'email', 'granted', 'consent', '', '', '', '',
+  '', '', 'none', '', '[]', 'subject', '', 1, 1, 1, '', randomblob(32), 1, 'granted', zeroblob(32))"""
+
+
+def test_verify_ends_with_1_and_names_the_entry_that_nobody_gave(home: Home):
+    home.done("migrate")
+    told = home.done("consents", "verify")
+    assert told.endswith("the ledger is whole\n")
+    assert "note: no kept head is at hand" in told
+    assert home.done("consents", "rebuild") == "0 customers, 0 standings changed\n"
+
+    database = sqlite3.connect(home.folder / ".state" / "handraiser.db")
+    with database:
+        database.execute(FORGED)
+    database.close()
+
+    ended = home.run("consents", "verify")
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert f"broken: {bytes(16).hex()} entry 1 (" in ended.stdout
+    assert ended.stdout.endswith("the ledger is broken: 1 faults\n")
+    ended = home.run("consents", "verify", "--json")
+    found = json.loads(ended.stdout)
+    assert (ended.returncode, found["ok"], found["broken"][0]["seq"]) == (1, False, 1)
+    assert home.done("consents", "rebuild") == "1 customers, 1 standings changed\n"
 
 
 def test_on_postgresql_commands_go_straight_to_the_database_also_beside_a_service(home: Home, postgres_url: str):

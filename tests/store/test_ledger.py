@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from handraiser.core.consent import Entry
+from handraiser.core.ledger_head import HeadKeys
 from handraiser.core.ledger_proof import leaf_hash
-from handraiser.store import ledger, outbox
+from handraiser.store import ledger, outbox, seals
 from handraiser.store.database import Database
 from handraiser.store.ledger import Append, Appended, Change, Evidence, StoredWording, Suppression, append
 from handraiser.store.messages import look_up
@@ -221,6 +222,10 @@ CHANGES = [
     "DELETE FROM consent_entry",
     "UPDATE wording SET content = 'x'",
     "DELETE FROM wording",
+    "UPDATE ledger_leaf SET batch_no = 2",
+    "DELETE FROM ledger_leaf",
+    "UPDATE ledger_head SET sealed_at = 2",
+    "DELETE FROM ledger_head",
 ]
 
 
@@ -230,13 +235,15 @@ async def test_what_was_said_and_shown_cannot_be_changed(
 ):
     await writer.write(append, granted(1))
     await writer.write(ledger.put_wordings, StoredWording(TENTS, b"w" * 32, "en", "{}", NOW))
+    async with database.transaction() as tx:
+        await seals.seal(tx, TENTS, NOW, 10, HeadKeys([(1, b"k" * 40)]).sign)
     with pytest.raises(RowRefused, match="only grows"):
         async with database.transaction() as tx:
             await tx.execute(statement)
     assert len(await ledger.entries_of(database, TENTS, alice)) == 1
 
 
-@pytest.mark.parametrize("table", ["consent_entry", "wording"])
+@pytest.mark.parametrize("table", ["consent_entry", "wording", "ledger_leaf", "ledger_head"])
 async def test_postgresql_refuses_to_truncate(postgres_url: str, table: str):
     database = await Database.open(postgres_url)
     with pytest.raises(RowRefused, match="only grows"):
@@ -265,6 +272,38 @@ async def test_insert_or_replace_is_refused_even_to_other_programs(tmp_path: Pat
     with pytest.raises(sqlite3.IntegrityError, match="only grows"):
         other.execute(statement)
     other.close()
+
+
+@pytest.mark.parametrize(
+    ("table", "changed"), [("wording", "content"), ("ledger_leaf", "leaf_hash"), ("ledger_head", "root")]
+)
+async def test_what_was_shown_and_sealed_cannot_be_replaced_even_by_other_programs(
+    tmp_path: Path, table: str, changed: str
+):
+    path = tmp_path / "one.db"
+    database = await Database.open(f"sqlite:///{path}")
+    writer = Writer(database)
+    await writer.write(append, granted(1))
+    await writer.write(ledger.put_wordings, StoredWording(TENTS, b"w" * 32, "en", "{}", NOW))
+    async with database.transaction() as tx:
+        await seals.seal(tx, TENTS, NOW, 10, HeadKeys([(1, b"k" * 40)]).sign)
+    names = [row["name"] for row in await database.fetch(f"SELECT name FROM pragma_table_info('{table}')")]
+    await writer.close()
+    await database.close()
+    other = sqlite3.connect(path)
+    value = "'x'" if changed == "content" else "X'00'"
+    values = ", ".join(value if name == changed else name for name in names)
+    with pytest.raises(sqlite3.IntegrityError, match="only grows"):
+        other.execute(f"INSERT OR REPLACE INTO {table} SELECT {values} FROM {table}")
+    other.close()
+
+
+async def test_an_entry_waits_to_be_sealed_from_its_own_commit_on(database: Database, writer: Writer, alice: bytes):
+    done = await writer.write(append, granted(1))
+    assert isinstance(done, Appended)
+    await writer.write(append, granted(1))
+    rows = await database.fetch("SELECT * FROM ledger_waiting")
+    assert [tuple(row) for row in rows] == [(TENTS, done.entry.seq)]
 
 
 async def test_evidence_can_be_deleted_and_the_entry_stays(database: Database, writer: Writer, alice: bytes):
