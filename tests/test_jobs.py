@@ -49,7 +49,6 @@ def jobs(database: Database, tmp_path: Path, holder: str = "a") -> Jobs:
         settings=load({}, state_dir=tmp_path),
         clock=lambda: NOW,
         holder=holder,
-        head_keys=HEAD_KEYS,
         kept=KeptHeads(tmp_path / "ledger-heads.log", HEAD_KEYS),
     )
 

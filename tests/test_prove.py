@@ -71,10 +71,9 @@ class Ledger:
             settings=load({}, state_dir=folder),
             clock=lambda: NOW + 60_000,
             holder="a",
-            head_keys=KEYS,
             kept=KeptHeads(self.file, KEYS),
         )
-        self.prove = Prove(database, KEYS, self.file)
+        self.prove = Prove(database, KeptHeads(self.file, KEYS))
 
     async def fill(self) -> None:
         await self.writer.write(shops.add_controllers, Controller(TENTS, "tents", "Tents"))

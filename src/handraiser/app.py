@@ -39,16 +39,14 @@ from handraiser.errors import Fault, HandraiserError, SettingsRefused, StoreUnav
 from handraiser.govern import Govern
 from handraiser.isolate import Isolate
 from handraiser.jobs import Jobs
-from handraiser.prove import COMMANDS as PROVE_COMMANDS
 from handraiser.prove import Prove
 from handraiser.publish import Publish
 from handraiser.report import Report
 from handraiser.settings import Settings
-from handraiser.store import kept_heads
 from handraiser.store.database import Database
 from handraiser.store.journal import Journal
 from handraiser.store.keeper import Keeper
-from handraiser.store.kept_heads import KeptHeads
+from handraiser.store.kept_heads import FILE_NAME, KeptHeads
 from handraiser.store.subjects import Sealer
 from handraiser.store.writer import Reader, Writer
 from handraiser.telemetry import Metrics
@@ -88,7 +86,7 @@ class Service:
         """One command of the CLI, answered in JSON's types."""
         if name == "why":
             return await self.report.why(**arguments)
-        if name in PROVE_COMMANDS:
+        if name in Prove.COMMANDS:
             return await self.prove.command(name, arguments)
         answer = await self.govern.command(name, arguments)
         if name == "shops.add":
@@ -194,8 +192,7 @@ def _build(
         **shared,
     )
     govern = Govern(database, writer, now, new_id, settings.origin)
-    head_keys = HeadKeys([key[:2] for key in settings.keys("signing_keys")])
-    kept_file = settings.state_dir / kept_heads.FILE_NAME
+    kept = KeptHeads(settings.state_dir / FILE_NAME, HeadKeys([key[:2] for key in settings.keys("signing_keys")]))
     _count(metrics, enrich, answer, writer)
     return Service(
         settings=settings,
@@ -207,15 +204,8 @@ def _build(
         publish=publish,
         report=Report(database, pepper[1]),
         govern=govern,
-        jobs=Jobs(
-            database=database,
-            settings=settings,
-            clock=now,
-            holder=os.urandom(8).hex(),
-            head_keys=head_keys,
-            kept=KeptHeads(kept_file, head_keys),
-        ),
-        prove=Prove(database, head_keys, kept_file),
+        jobs=Jobs(database=database, settings=settings, clock=now, holder=os.urandom(8).hex(), kept=kept),
+        prove=Prove(database, kept),
         metrics=metrics,
         keys=Keys(govern.find_key, now),
         health=Health(metrics, partial(_answers, database)),

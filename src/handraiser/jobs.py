@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from handraiser.core.ledger_head import Head, HeadKeys
+from handraiser.core.ledger_head import Head
 from handraiser.settings import Settings
 from handraiser.store import leases, retention, seals
 from handraiser.store.database import Database
@@ -41,11 +41,9 @@ class Jobs:
         settings: Settings,
         clock: Callable[[], int],
         holder: str,
-        head_keys: HeadKeys,
         kept: KeptHeads,
     ) -> None:
         self._database = database
-        self._head_keys = head_keys
         self._kept = kept
         self._kept_sizes: dict[bytes, int] | None = None
         self._settings = settings
@@ -94,7 +92,7 @@ class Jobs:
         async with self._database.transaction() as tx:
             if not await leases.take(tx, SEALING, self._holder, now, SEAL_LEASE_MS):
                 return None
-            return await seals.seal(tx, controller_id, now, BATCH, self._head_keys.sign)
+            return await seals.seal(tx, controller_id, now, BATCH, self._kept.keys.sign)
 
     async def _keep(self, heads: Sequence[Head]) -> None:
         """Put into the file what it does not hold, and only what we signed; say so when the ledger has become shorter
@@ -104,11 +102,11 @@ class Jobs:
         for head in heads:
             size = self._kept_sizes.get(head.controller_id, 0)
             facts = {"company": head.controller_id.hex(), "size": head.tree_size, "kept": size}
-            if not self._head_keys.proves(head):
+            if not self._kept.keys.proves(head):
                 log.error("a head of the ledger was not signed by us: run consents verify", extra={"facts": facts})
             elif head.tree_size < size:
                 log.error("the ledger is shorter than a kept head: run consents verify", extra={"facts": facts})
-            if head.tree_size > size and self._head_keys.proves(head):
+            if head.tree_size > size and self._kept.keys.proves(head):
                 fresh.append(head)
         if fresh:
             await asyncio.to_thread(self._kept.append, fresh)

@@ -16,17 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from handraiser.core.consent import evidence_commit
-from handraiser.core.ledger_head import HeadKeys
 from handraiser.core.ledger_proof import Tree, leaf_hash
 from handraiser.errors import NotFound
 from handraiser.store import kept_heads, ledger_audit, standings
 from handraiser.store.database import Database
-from handraiser.store.kept_heads import KeptLine
+from handraiser.store.kept_heads import KeptHeads, KeptLine
 from handraiser.store.ledger import COLUMNS
 from handraiser.store.seals import to_head
 from handraiser.store.sql import Row
 
-COMMANDS = frozenset({"consents.verify", "consents.rebuild"})
 TOLD = 100
 """Most faults that are told one by one; the first is always among them."""
 
@@ -91,9 +89,11 @@ class _Findings:
 class Prove:
     """Verifies the ledger against itself, its signed heads and heads kept outside, and makes standings anew."""
 
-    def __init__(self, database: Database, keys: HeadKeys, kept: Path) -> None:
-        """``kept`` is the file that the sealer keeps heads in."""
-        self._database, self._keys, self._kept = database, keys, kept
+    COMMANDS = frozenset({"consents.verify", "consents.rebuild"})
+
+    def __init__(self, database: Database, kept: KeptHeads) -> None:
+        """``kept`` is where the sealer keeps heads, with the keys that prove them."""
+        self._database, self._kept, self._keys = database, kept.path, kept.keys
 
     async def command(self, name: str, arguments: dict[str, Any]) -> Any:
         """One command of the CLI, answered in JSON's types."""

@@ -28,12 +28,11 @@ class KeptHeads:
     """
 
     def __init__(self, path: Path, keys: HeadKeys) -> None:
-        self.path = path
-        self._keys = keys
+        self.path, self.keys = path, keys
 
     def append(self, heads: Sequence[Head]) -> None:
         """Keep heads for good; raises :class:`OSError` when they are not kept."""
-        lines = "".join(to_line(head, self._keys.public_key(head.kid)) + "\n" for head in heads).encode()
+        lines = "".join(to_line(head, self.keys.public_key(head.kid)) + "\n" for head in heads).encode()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = not self.path.exists()
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
