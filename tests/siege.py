@@ -108,7 +108,7 @@ class Siege:
         """One request with the browser's headers, changed or (None) left out as told."""
         self.clock.now += 1
         host = re.match(r"http://([^/]+)", link)
-        headers = {"Host": host[1] if host else "tents.localhost", **(browser or CHROME)}
+        headers = {"Host": host[1] if host else "tents.localhost", **(CHROME if browser is None else browser)}
         if isinstance(data, dict):
             headers |= {"Content-Type": "application/x-www-form-urlencoded"}
         headers |= {name.replace("_", "-"): value for name, value in changed.items()}  # type: ignore[misc]

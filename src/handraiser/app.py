@@ -57,6 +57,7 @@ log = logging.getLogger("handraiser.app")
 Clock = Callable[[], int]
 POLL_SECONDS = 1.0
 JOBS_SECONDS = 60.0
+SETTLE_SECONDS = 5.0
 KEEPALIVE_SECONDS = 75.0
 _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # from malloc.h
 _SECRETS = ("signing_keys", "pepper", "data_keys")
@@ -145,6 +146,7 @@ async def open_service(settings: Settings, now: Clock | None = None) -> AsyncIte
         await _quietly(service.answer.apply_journal)
         for work, seconds in (
             (service.publish.refresh, POLL_SECONDS),
+            (service.answer.settle, SETTLE_SECONDS),
             (service.jobs.run_due, JOBS_SECONDS),
             (service.jobs.seal, settings.seal_seconds),
         ):

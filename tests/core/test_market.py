@@ -26,6 +26,7 @@ postal_address = true
 header_required = true
 confirm = "double_opt_in"
 confirm_mail = "naked"
+automatic = "forbidden"
 advertising = "consent"
 feedback = "consent"
 """
@@ -105,6 +106,13 @@ def test_the_table_is_that_of_the_reviewed_facts(countries: str, ask: str, confi
     assert [code for code, one in MARKETS.countries.items() if not one.signed_off] == ["DE", "AT", "CH"]
     assert {code for code, one in MARKETS.countries.items() if one.ebr_months} == {"CA"}
     assert MARKETS.unknown.advertising == "consent"
+
+
+def test_only_the_united_states_let_a_visit_grant_by_itself():
+    assert {code for code, one in MARKETS.countries.items() if one.grants_by_itself} == {"US"}
+    assert {code for code, one in MARKETS.countries.items() if one.automatic == "forbidden"} == {"DE", "AT", "CH", "CA"}
+    assert not MARKETS.unknown.grants_by_itself
+    assert not MARKETS.strictest(["US", "NL"]).grants_by_itself
 
 
 def test_only_a_soft_opt_in_needs_the_locked_line_of_objection():

@@ -69,6 +69,8 @@ class Ask:
     expired: bool
     leave_token: str
     trail: Trail
+    grant: str
+    trap_token: str
 
     @property
     def purpose(self) -> str:
@@ -158,6 +160,8 @@ class Asks:
             expired=consent.expired(message.sent_at, now) and not waits,
             leave_token=self._links.sign(Link(shop.number, subject.id, LinkKind.WITHDRAW)),
             trail=trail,
+            grant=content.get("grant", "press"),
+            trap_token=self._links.sign(Link(shop.number, message.id, LinkKind.HONEYPOT)) if shop.honeypot else "",
         )
 
     async def _wording(self, session: Reads, controller_id: bytes, wording_id: bytes) -> StoredWording:

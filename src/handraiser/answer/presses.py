@@ -10,12 +10,13 @@ from enum import StrEnum
 
 from handraiser.answer.asks import Ask, Asks, Opened, Visit
 from handraiser.answer.leaving import TRIES, Leaving
+from handraiser.answer.settling import Settling
 from handraiser.answer.visits import Visits, shown
 from handraiser.core import consent
 from handraiser.core.consent import Entry, Event, State
 from handraiser.core.links import LinkKind, Links
-from handraiser.core.market import Markets
-from handraiser.core.person import Judgement
+from handraiser.core.market import Market, Markets
+from handraiser.core.person import GATE_MS, Judgement
 from handraiser.errors import NotFound, StoreError, StoreUnavailable
 from handraiser.store import ledger, messages
 from handraiser.store.database import Database
@@ -74,6 +75,7 @@ class Answer:
         self._leaving = Leaving(
             database=database, writer=writer, asks=self._asks, journal=journal, clock=clock, new_id=new_id
         )
+        self._settling = Settling(database, clock, new_id)
         self.observers: list[Callable[[str, str], None]] = []
         self.visit_observers = self._visits.observers
 
@@ -94,6 +96,17 @@ class Answer:
         if kind not in kinds:
             raise NotFound("no such link")
         return opened
+
+    def grants_by_itself(self, ask: Ask) -> bool:
+        """Whether this ask may be granted by a visit alone: its promise says so, every country of the message lets it,
+        nobody has answered yet, and the mail is older than scanners are fast."""
+        age = self._clock() - ask.message.sent_at
+        fresh = ask.standing.state in (State.NONE, State.ASKED) and ask.left_at is None
+        offered = ask.grant == "auto_late" and ask.opened.link.kind is LinkKind.OPT_IN and not ask.message.test
+        return offered and fresh and not ask.expired and age >= GATE_MS and self._market(ask).grants_by_itself
+
+    def _market(self, ask: Ask) -> Market:
+        return self._markets.strictest(ask.message.market.split("+"))
 
     async def look(self, opened: Opened, visit: Visit) -> Ask:
         """The ask behind an opt-in or confirmation link; the visit is logged and changes nothing else.
@@ -143,7 +156,9 @@ class Answer:
                 return Told("test", ask, now)
             if action is Action.YES and ask.expired and ask.standing.state is not State.GRANTED:
                 return Told("expired", ask, ask.message.sent_at)
-            answer = self._decide(ask, action, judgement, now)
+            provisional = await self._settling.provisional(ask) if action is Action.YES else False
+            by_itself = visit.evidence.automatic and judgement.verdict == "human" and self.grants_by_itself(ask)
+            answer = self._decide(ask, action, judgement, now, by_itself=by_itself, provisional=provisional)
             if answer.event is None:
                 if action in (Action.NO, Action.NOT_ME) and ask.subject.lookup is not None:
                     suppression = Suppression(ask.subject.lookup, now, action)
@@ -158,21 +173,24 @@ class Answer:
                 return Told(answer.state, ask, result.entry.occurred_at, answer.reason)
         raise StoreUnavailable("the customer's other answers did not settle")
 
-    def _decide(self, ask: Ask, action: Action, judgement: Judgement, now: int) -> consent.Answer:
+    def _decide(
+        self, ask: Ask, action: Action, judgement: Judgement, now: int, *, by_itself: bool, provisional: bool
+    ) -> consent.Answer:
         attested, bot = judgement.attested, judgement.verdict == "bot"
         match action:
             case Action.YES if ask.opened.link.kind is LinkKind.CONFIRM:
                 return consent.after_confirm(ask.standings, ask.purpose, attested=judgement.confirms, bot=bot, now=now)
             case Action.YES:
-                market = self._markets.strictest(ask.message.market.split("+"))
                 return consent.after_yes(
                     ask.standings,
                     ask.purpose,
                     attested=attested,
                     bot=bot,
                     sent_at=ask.message.sent_at,
-                    double_opt_in=market.confirm == "double_opt_in",
+                    double_opt_in=self._market(ask).confirm == "double_opt_in",
                     now=now,
+                    by_itself=by_itself,
+                    provisional=provisional,
                 )
             case Action.NO:
                 return consent.after_no(ask.standing)
@@ -213,7 +231,7 @@ class Answer:
             variant=ask.placement.variant,
             wording_id=ask.placement.wording_id,
             notice_id=notice_id,
-            method="button",
+            method="auto" if answer.reason == consent.PROVISIONAL else "button",
             attestation=judgement.attestation,
             verdict=judgement.verdict,
             verdict_reasons=(*judgement.reasons, *([answer.reason] if answer.reason else ())),
@@ -227,7 +245,10 @@ class Answer:
         # A confirmation mail is the newer message: what it leads to must outlast a withdrawal made before it.
         confirmed = ask.opened.link.kind is LinkKind.CONFIRM and answer.event is Event.GRANTED
         message_at = ask.standing.since if confirmed else message.sent_at
-        events = [event_of(entry, self._new_id(now))]
+        if answer.reason == consent.PROVISIONAL:
+            events = [self._settling.later(entry)]
+        else:
+            events = [event_of(entry, self._new_id(now))]
         if answer.event is Event.PENDING:
             mail = {"message_id": str(uuid.UUID(bytes=message.id)), "purpose": ask.purpose, "reason": answer.reason}
             events.append(
@@ -244,6 +265,10 @@ class Answer:
         at = await self._leaving.leave(opened, one_click=one_click)
         self._tell(opened, State.WITHDRAWN)
         return at
+
+    async def settle(self) -> int:
+        """Settle what was granted without a press; see :meth:`handraiser.answer.settling.Settling.settle`."""
+        return await self._settling.settle()
 
     async def apply_journal(self) -> int:
         """Write journalled withdrawals into the ledger; see :meth:`handraiser.answer.leaving.Leaving.apply_journal`."""

@@ -16,6 +16,7 @@ LegalClass = Literal["service", "ask", "advertising", "feedback"]
 
 PUBLISHABLE = frozenset({"service_message", "opt_in"})
 SLOTS = frozenset({"service", "ask", "member", "footer"})
+GRANTS = ("press", "auto_late")
 ASK_SLOTS = frozenset({"ask"})
 """Slots after the order's content: an ask stands nowhere else."""
 
@@ -58,7 +59,11 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
-    """What consent is for. ``channels`` and ``recipients`` are part of the promise."""
+    """What consent is for. ``channels`` and ``recipients`` are part of the promise.
+
+    ``grant`` says what a "yes" is: a ``press``, or (``auto_late``, where the market lets it) a visit of the link some
+    minutes after the mail was sent, which is provisional until it has settled.
+    """
 
     id: str
     version: int
@@ -66,6 +71,7 @@ class Purpose:
     covers_transactional: bool = False
     channels: tuple[str, ...] = ("email",)
     recipients: tuple[str, ...] = ()
+    grant: str = "press"
 
     def promise(self, locale: str, default: str) -> Promise:
         """The promise in the nearest language there is."""
@@ -89,6 +95,8 @@ def read_purpose(content: Mapping[str, Any]) -> Purpose:
         faults.append(Fault("/version", "bad_value", "a whole number from 1"))
     if not isinstance(content.get("covers_transactional", False), bool):
         faults.append(Fault("/covers_transactional", "wrong_type", "true or false"))
+    if content.get("grant", "press") not in GRANTS:
+        faults.append(Fault("/grant", "bad_value", f"one of {', '.join(GRANTS)}"))
     lists = {}
     for name, default in (("channels", ("email",)), ("recipients", ())):
         value = content.get(name, default)
@@ -114,6 +122,7 @@ def read_purpose(content: Mapping[str, Any]) -> Purpose:
         version=content["version"],
         texts={locale: Promise(**promise) for locale, promise in texts.items()},
         covers_transactional=content.get("covers_transactional", False),
+        grant=content.get("grant", "press"),
         **lists,
     )
 
@@ -328,6 +337,7 @@ def wording(block: BlockVersion, variant: str, language: str, text: str, purpose
             "channels": purpose.channels,
             "recipients": purpose.recipients,
             "covers_transactional": purpose.covers_transactional,
+            "grant": purpose.grant,
         },
         ensure_ascii=False,
         sort_keys=True,

@@ -53,6 +53,9 @@ LEFT = frozenset({State.WITHDRAWN, State.OBJECTED})
 STICKY = LEFT | {State.VOIDED}
 """States that a link in an older message cannot turn into a grant."""
 
+PROVISIONAL = "provisional"
+"""The reason of a grant that nobody pressed: it counts for others once it has settled."""
+
 ALL_PURPOSES = "*"
 """Stands for every purpose: what a subject who was never asked objects to."""
 
@@ -176,24 +179,33 @@ def after_yes(
     sent_at: int,
     double_opt_in: bool,
     now: int,
+    by_itself: bool = False,
+    provisional: bool = False,
 ) -> Answer:
     """What "yes" leads to.
 
     A person's attested press grants. Anything doubtful, a market that wants double opt-in, or a message no newer than
     the last time the subject left leads to pending, which only the mailbox itself can turn into a grant.
+
+    ``by_itself`` says that nobody has to press here: then the grant is provisional. ``provisional`` says that what was
+    granted before still is: a person's press makes it firm.
     """
     own = of_purpose(standings, purpose)
     if own.state is State.GRANTED:
+        if provisional and attested and not bot:
+            return Answer(Event.GRANTED, State.GRANTED)
         return Answer(None, State.GRANTED, "already_granted")
     left = left_at(standings)
     if left is not None and sent_at <= left:
         return _pending(own, now, "after_withdrawal")
     if bot:
         return _pending(own, now, "bot")
-    if not attested:
+    if not attested and not by_itself:
         return _pending(own, now, "not_attested")
     if double_opt_in:
         return _pending(own, now, "double_opt_in")
+    if not attested:
+        return Answer(Event.GRANTED, State.GRANTED, PROVISIONAL)
     return Answer(Event.GRANTED, State.GRANTED)
 
 

@@ -41,6 +41,9 @@ class LinkKind(IntEnum):
     HONEYPOT = 7
 
 
+MAILED = frozenset({LinkKind.OPT_IN, LinkKind.WITHDRAW, LinkKind.NOT_ME, LinkKind.HONEYPOT})
+"""Links that stand side by side; the others are handed out one after another, when something was answered."""
+
 OUTLIVE_KEYS = frozenset({LinkKind.WITHDRAW, LinkKind.PREFERENCES})
 
 

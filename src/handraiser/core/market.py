@@ -25,6 +25,7 @@ _ORDERS: Mapping[str, tuple[Any, ...]] = {
     "header_required": (True, False),
     "confirm": ("double_opt_in", "attested_press"),
     "confirm_mail": ("naked", "neutral"),
+    "automatic": ("forbidden", "off", "optional"),
     "advertising": _CLASS,
     "feedback": _CLASS,
 }
@@ -41,7 +42,8 @@ class Market:
     transactional mail; ``signed_off`` False keeps it out all the same, until counsel has signed. ``ebr_months`` is how
     long after a purchase the existing business relationship lasts, 0 where there is no such rule. ``postal_address``
     and ``header_required`` say what a mail with an ask must carry. ``confirm`` and ``confirm_mail`` say what a press
-    leads to; ``advertising`` and ``feedback`` what content of that legal class needs.
+    leads to, ``automatic`` whether a purpose may be granted by a late visit without one; ``advertising`` and
+    ``feedback`` what content of that legal class needs.
     """
 
     code: str
@@ -53,6 +55,7 @@ class Market:
     header_required: bool
     confirm: str
     confirm_mail: str
+    automatic: str
     advertising: str
     feedback: str
 
@@ -60,6 +63,11 @@ class Market:
     def needs_line(self) -> bool:
         """Whether an ask must carry the market's locked line with its one-press objection link."""
         return self.ask_in_mail == "soft_optin_only"
+
+    @property
+    def grants_by_itself(self) -> bool:
+        """Whether a purpose may be granted without a press (``auto_late``)."""
+        return self.automatic == "optional" and self.confirm != "double_opt_in"
 
 
 class Markets:

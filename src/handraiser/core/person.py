@@ -7,9 +7,12 @@ here is asked before a withdrawal. Times in ms. What each signal is worth: docs/
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
+
+from handraiser.core.links import MAILED, LinkKind
 
 Verdict = Literal["human", "suspect", "bot"]
 Attestation = Literal["trusted_event", "sec_fetch_user", "fetch_metadata", "none"]
@@ -21,6 +24,8 @@ GATE_MS = 300_000
 """Scanners look at a mail when it arrives: a visit before this age is doubted."""
 BURST_MS = 2_000
 """Two different links of one message within this time are opened by a program."""
+SETTLE_MS = 120_000
+"""How long a grant that nobody pressed is provisional."""
 NETWORKS = 3
 """A message whose link was pressed from so many networks was handed on."""
 
@@ -55,7 +60,7 @@ class Evidence:
 
     ``trusted_event`` says that the page's script saw a press which the browser called trusted, ``script_ran`` that it
     ran at all. ``honeypot`` is a visit of the link that no person sees; ``hosting`` one from a network of the
-    operator's list of data centres.
+    operator's list of data centres. ``automatic`` is an answer that the page sent without being pressed.
     """
 
     method: str
@@ -66,6 +71,7 @@ class Evidence:
     script_ran: bool = False
     honeypot: bool = False
     hosting: bool = False
+    automatic: bool = False
     lately: Lately = Lately()
 
 
@@ -97,7 +103,9 @@ def judge(evidence: Evidence) -> Judgement:
     attestation: Attestation = "none"
     if evidence.method == "POST":
         attestation = _attestation(evidence, browser)
-        if _press_of_a_script(evidence.headers, browser):
+        if evidence.automatic:
+            attestation = "none"
+        elif _press_of_a_script(evidence.headers, browser):
             doubts.append("press_without_user")
         elif attestation not in ATTESTED:
             doubts.append("not_attested")
@@ -106,6 +114,25 @@ def judge(evidence: Evidence) -> Judgement:
             attestation = "none"
     verdict: Verdict = "bot" if certain else "human" if attestation in ATTESTED or not doubts else "suspect"
     return Judgement(verdict, tuple(certain + doubts), attestation)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A visit in the click log: when (ms), the link's kind, and the reasons of its verdict."""
+
+    at: int
+    kind: int
+    reasons: tuple[str, ...]
+
+
+def against(visits: Sequence[Seen]) -> str:
+    """What in the visits around a grant that nobody pressed shows a program: ``honeypot``, ``burst``, or ""."""
+    read = [one for one in visits if "prefetch" not in one.reasons]
+    if any(one.kind == LinkKind.HONEYPOT for one in read):
+        return "honeypot"
+    opened = sorted((one.at, one.kind) for one in read if one.kind in MAILED)
+    near = ((a, b) for a, b in pairwise(opened) if a[1] != b[1])
+    return "burst" if any(b[0] - a[0] <= BURST_MS for a, b in near) else ""
 
 
 def prefetched(headers: Mapping[str, str]) -> bool:
@@ -122,7 +149,7 @@ def _certain(evidence: Evidence) -> list[str]:
     if _SCANNER.search(evidence.headers.get("user-agent", "")):
         found.append("scanner_agent")
     # A browser may read every link of a page ahead; that is nobody's step into the trap.
-    if evidence.lately.honeypot or (evidence.honeypot and not found):
+    if evidence.lately.honeypot or (evidence.honeypot and not prefetched(evidence.headers)):
         found.append("honeypot")
     return found
 

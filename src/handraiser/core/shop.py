@@ -44,7 +44,7 @@ class Shop:
 
     ``number`` (1 to 2^24-1) stands in link tokens; ``mode`` is ``off`` (nothing inserted), ``observe`` (everything
     decided and counted, nothing inserted) or ``on``. ``link_base`` is the origin of its customer pages, without a
-    trailing slash.
+    trailing slash. ``honeypot`` puts a link that only programs see into the page of an ask.
     """
 
     controller: Controller
@@ -68,6 +68,7 @@ class Shop:
     support_email: str = ""
     support_url: str = ""
     fail_open: bool = True
+    honeypot: bool = False
 
     def settings_json(self) -> dict[str, Any]:
         """What the store keeps of a shop beside its ids, slug, name and mode."""

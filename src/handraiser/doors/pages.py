@@ -97,7 +97,7 @@ class Pages:
         # Taking a yes back needs a link and nothing else.
         if action is not Action.UNDO and not _from_our_page(request, opened.shop):
             return self._plain(request, opened.shop, texts.elsewhere, 403)
-        visit = _visit(request, form.get("press", ""))
+        visit = _visit(request, form.get("press", ""), automatic=form.get("via") == "auto")
         notice_id = _notice(form)
         try:
             if action is not Action.UNDO:
@@ -143,7 +143,8 @@ class Pages:
             return self._response(request, voice, ask.shop, texts.expired(voice, ask), 410, ask)
         if ask.message.test:
             notice = voice.say("This link is from a test email: nothing you press here is recorded.")
-        return self._response(request, voice, ask.shop, texts.asking(voice, ask, notice), 200, ask)
+        page, automatic = texts.asking(voice, ask, notice), self._answer.grants_by_itself(ask)
+        return self._response(request, voice, ask.shop, page, 200, ask, automatic=automatic)
 
     async def _form(self, request: web.Request) -> dict[str, str]:
         """The fields of the body; raises :class:`Problem` for another type (415), size (413) or what is no form."""
@@ -213,6 +214,8 @@ class Pages:
         page: Page,
         status: int = 200,
         ask: Ask | None = None,
+        *,
+        automatic: bool = False,
     ) -> web.Response:
         html = self._template.render(
             page=page,
@@ -225,6 +228,8 @@ class Pages:
             csp=_CSP,
             nonce=_NONCE if ask else "",
             notice=_NOTICE if ask else "",
+            trap=f"/o/{ask.trap_token}" if ask and ask.trap_token else "",
+            automatic=automatic,
             css=self._files["pages.css"],
             script=self._files["pages.js"],
             language=ask.language if ask else voice.locale,
@@ -261,7 +266,7 @@ def _headers(request: web.Request, csp_nonce: str) -> dict[str, str]:
     return headers
 
 
-def _visit(request: web.Request, press: str = "") -> Visit:
+def _visit(request: web.Request, press: str = "", *, automatic: bool = False) -> Visit:
     """``press`` is what the page's script wrote into the form: that it ran, and whether it saw a trusted press."""
     headers = {name.lower(): value for name, value in request.headers.items()}
     evidence = Evidence(
@@ -270,6 +275,7 @@ def _visit(request: web.Request, press: str = "") -> Visit:
         https=request.scheme == "https",
         trusted_event=press == "trusted",
         script_ran=press != "",
+        automatic=automatic,
     )
     return Visit(request.headers.get("Host", ""), evidence, request.remote or "")
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import orjson
 
-from handraiser.core.links import LinkKind
+from handraiser.core.links import MAILED, LinkKind
+from handraiser.core.person import Seen
 from handraiser.store.database import Transaction
 from handraiser.store.sql import Reads, to_json
 
 HOUR_MS = 3_600_000
 _GROUPS = 500
+_VISITS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,9 @@ async def trail(
     pressed = [row for row in rows if row["method"] == "POST" and row["kind"] != LinkKind.WITHDRAW]
     return Trail(
         honeypot=any(row["kind"] == LinkKind.HONEYPOT and row["trapped"] for row in rows),
-        other_kinds=frozenset(row["kind"] for row in rows if row["kind"] != kind and row["at"] >= now - burst_ms),
+        other_kinds=frozenset(
+            row["kind"] for row in rows if row["kind"] in MAILED - {kind} and row["at"] >= now - burst_ms
+        ),
         networks=frozenset(bytes(row["network_hash"]) for row in pressed if row["network_hash"] is not None),
         presses=sum(row["lately"] for row in pressed),
     )
@@ -76,6 +80,18 @@ async def record(tx: Transaction, rows: Sequence[Click]) -> list[None]:
         ],
     )
     return [None] * len(rows)
+
+
+async def between(
+    reads: Reads, controller_id: bytes, message_id: bytes, subject_id: bytes, since: int, until: int
+) -> list[Seen]:
+    """The visits of a message's links within a time (ms UTC, both ends counted)."""
+    rows = await reads.fetch(
+        "SELECT at, kind, reasons FROM click WHERE controller_id = $1 AND message_id IN ($2, $3)"
+        " AND at BETWEEN $4 AND $5 ORDER BY at LIMIT $6",
+        (controller_id, message_id, subject_id, since, until, _VISITS),
+    )
+    return [Seen(row["at"], row["kind"], tuple(orjson.loads(row["reasons"]))) for row in rows]
 
 
 async def of_message(
