@@ -65,7 +65,7 @@ CHROME = {
     "Sec-Fetch-Dest": "document",
 }
 """What a person's browser sends."""
-_HIDDEN = re.compile(r'<input[^>]*type="hidden"[^>]*name="(\w+)"[^>]*value="([^"]*)"')
+HIDDEN = re.compile(r'<input[^>]*type="hidden"[^>]*name="(\w+)"[^>]*value="([^"]*)"')
 
 
 @dataclass
@@ -112,7 +112,7 @@ class Running:
     async def press(self, link: str, action: str = "yes", **headers: str) -> tuple[int, str]:
         """Open a link and press one of its buttons, as a person in Chrome does."""
         _, page = await self.open(link)
-        return await self.submit(link, {**dict(_HIDDEN.findall(page)), "action": action}, **headers)
+        return await self.submit(link, {**dict(HIDDEN.findall(page)), "action": action}, **headers)
 
     async def submit(self, link: str, fields: dict[str, str], **headers: str) -> tuple[int, str]:
         """Send a form to a link."""

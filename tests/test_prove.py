@@ -430,6 +430,20 @@ async def test_a_head_that_was_committed_and_not_yet_kept_is_kept_at_the_next_st
     assert kept.file.read_text().splitlines(keepends=True)[:4] == lines
 
 
+async def test_a_head_that_the_disk_refused_is_kept_as_soon_as_it_can_be(kept: Ledger):
+    before = kept.file.read_text()
+    kept.file.unlink()
+    kept.file.mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        await kept.jobs.seal()
+    kept.file.rmdir()
+    kept.file.write_text(before)
+
+    assert await kept.jobs.seal() == 0, "the batch itself was sealed"
+    assert json.loads(kept.file.read_text().splitlines()[-1])["size"] == 8
+    assert await kept.codes() == set()
+
+
 async def test_a_file_of_heads_that_is_not_there_is_said(kept: Ledger, tmp_path: Path):
     with pytest.raises(NotFound, match="there is no file"):
         await kept.prove.verify(tmp_path / "none")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import hashlib
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from running import Running, an_order, running, settings_for, the_ask
+from running import HIDDEN, Running, an_order, running, settings_for, the_ask
 
 
 @pytest.fixture
@@ -42,6 +44,37 @@ async def test_an_order_becomes_an_enriched_email_and_a_press_becomes_a_consent(
     assert entry["message_id"] == answer["message_id"]
     (ask,) = [placed for placed in answer["placements"] if placed["slot"] == "ask"]
     assert entry["wording_id"] == ask["wording_id"]
+
+
+async def test_what_was_pressed_is_sealed_and_proven_and_a_change_behind_the_services_back_is_found(house: Running):
+    link = the_ask(await house.email(an_order()))
+    _, page = await house.open(link)
+    await house.submit(link, {**dict(HIDDEN.findall(page)), "action": "yes"})
+    _, known = await house.get("/v1/consents?customer_id=7")
+    granted = known["entries"][-1]
+    served = re.sub(r'((?:name="(?:nonce|notice)" value|<style nonce)=")[^"]*', r"\1", page)
+    assert hashlib.sha256(served.encode()).hexdigest() == granted["notice_id"], "the page as it was served"
+
+    service = house.service
+    assert await service.jobs.seal() == 1
+    found = await service.command("consents.verify", {"head": None})
+    assert (found["ok"], found["broken"], found["notes"], found["heads_compared"]) == (True, [], [], 1)
+    assert {one["company"]: one["sealed"] for one in found["companies"]} == {
+        "tents-company": len(known["entries"]),
+        "boats-company": 0,
+    }
+    assert (await service.command("consents.rebuild", {}))["changed"] == 0
+
+    off = "DROP TRIGGER consent_entry_update"
+    if service.database.dialect == "postgresql":
+        off = "ALTER TABLE consent_entry DISABLE TRIGGER ALL"
+    async with service.database.transaction() as tx:
+        await tx.execute(off)
+        await tx.execute("UPDATE consent_entry SET occurred_at = occurred_at - 1 WHERE event = 'granted'")
+    found = await service.command("consents.verify", {"head": None})
+    assert [(one["company"], one["event_id"], one["code"]) for one in found["broken"]] == [
+        ("tents-company", granted["event_id"], "changed")
+    ]
 
 
 async def test_opening_a_link_a_hundred_times_leaves_no_entry(house: Running):

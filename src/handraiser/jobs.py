@@ -22,7 +22,7 @@ LEASE = "retention"
 SEALING = "sealing"
 LEASE_MS = 300_000
 SEAL_LEASE_MS = 60_000
-BATCH = 2_000
+BATCH = 1_000
 """Most entries of one batch; while it is sealed no other write begins on SQLite (about 50 ms)."""
 EVERY_MS = 3_600_000
 BITE = 5_000
@@ -108,9 +108,11 @@ class Jobs:
                 log.error("the ledger is shorter than a kept head: run consents verify", extra={"facts": facts})
             if head.tree_size > size and self._kept.keys.proves(head):
                 fresh.append(head)
-        if fresh:
-            await asyncio.to_thread(self._kept.append, fresh)
-            self._kept_sizes |= {head.controller_id: head.tree_size for head in fresh}
+        if not fresh:
+            return
+        sizes, self._kept_sizes = self._kept_sizes, None  # should this fail, the next time begins with what is kept
+        await asyncio.to_thread(self._kept.append, fresh)
+        self._kept_sizes = sizes | {head.controller_id: head.tree_size for head in fresh}
 
     async def prune(self, now: int) -> dict[str, int]:
         """Delete what is older than its retention: rows gone, by table. Ledger, wordings and suppressions stay."""

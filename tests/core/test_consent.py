@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handraiser.core import consent
-from handraiser.core.consent import ALL_PURPOSES, CONFIRM_LIFE_MS, STICKY, Event, Standing, State
+from handraiser.core.consent import ALL_PURPOSES, CONFIRM_LIFE_MS, STICKY, Entry, Event, Standing, State
 from handraiser.core.links import LINK_LIFE_MS
 from rows import NOW
 
@@ -146,3 +146,45 @@ def test_evidence_commits_to_its_content_in_any_order():
     assert commit == consent.evidence_commit(b"s" * 16, {"b": "é", "a": 1})
     assert commit != consent.evidence_commit(b"t" * 16, {"a": 1, "b": "é"})
     assert commit != consent.evidence_commit(b"s" * 16, {"a": 2, "b": "é"})
+
+
+# --- what entries add up to
+
+entry_lists = st.lists(
+    st.builds(
+        Entry,
+        event_id=st.binary(min_size=16, max_size=16),
+        controller_id=st.just(b"c" * 16),
+        subject_id=st.just(b"s" * 16),
+        purpose=st.sampled_from(["tips", "offers", ALL_PURPOSES]),
+        channel=st.sampled_from(["email", "sms"]),
+        event=st.sampled_from(Event),
+        state=st.sampled_from(["", *State]),
+        occurred_at=st.integers(NOW - 100, NOW),
+        received_at=st.just(NOW),
+        recorded_at=st.just(NOW),
+        dedup_key=st.just(b""),
+    ),
+    max_size=8,
+)
+
+
+@given(entry_lists)
+def test_a_standing_comes_from_the_last_entry_that_moved_it_since_the_last_erasure(entries: list[Entry]):
+    erasures = [n for n, entry in enumerate(entries) if entry.event is Event.ERASED]
+    counted = entries[erasures[-1] :] if erasures else entries
+    expected = {}
+    for purpose in ("tips", "offers", ALL_PURPOSES):
+        for channel in ("email", "sms"):
+            moved = [e for e in counted if (e.purpose, e.channel) == (purpose, channel) and e.state]
+            if moved:
+                expected[purpose, channel] = moved[-1]
+    assert consent.folded(entries) == expected
+
+
+@given(entry_lists, entry_lists)
+def test_a_fold_goes_on_from_where_it_ended(first: list[Entry], rest: list[Entry]):
+    if any(entry.event is Event.ERASED for entry in rest):
+        assert consent.folded([*first, *rest]) == consent.folded(rest)
+    else:
+        assert consent.folded([*first, *rest]) == consent.folded(first) | consent.folded(rest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import pytest
 from hypothesis import given
@@ -41,6 +42,12 @@ def test_the_leaf_is_that_of_rfc_6962_over_canonical_json():
     columns = {"b": b"\x01\xff", "a": "ä", "seq": 7, "batch_no": 1, "leaf_hash": b"x", "n": None, "i": 5}
     assert canonical(columns) == '{"a":"ä","b":"01ff","i":5,"n":null}'.encode()
     assert leaf_hash(columns) == hashlib.sha256(b"\x00" + canonical(columns)).digest()
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), COLUMN))
+def test_canonical_json_is_what_pythons_own_writes(columns: dict[str, int | str | bytes | None]):
+    plain = {name: value.hex() if isinstance(value, bytes) else value for name, value in columns.items()}
+    assert canonical(columns) == json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.text(), min_size=1), st.data())

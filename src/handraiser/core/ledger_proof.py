@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
+
+import orjson
 
 Column = int | str | bytes | None
 
@@ -19,12 +20,8 @@ def canonical(columns: Mapping[str, Column]) -> bytes:
 
     Every name stands in it, with ``null`` where there is no value, so that no value can move to another column.
     """
-    kept = {
-        name: value.hex() if isinstance(value, bytes) else value
-        for name, value in columns.items()
-        if name not in UNCOVERED
-    }
-    return json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    kept = {name: value for name, value in columns.items() if name not in UNCOVERED}
+    return orjson.dumps(kept, default=bytes.hex, option=orjson.OPT_SORT_KEYS)
 
 
 def leaf_hash(columns: Mapping[str, Column]) -> bytes:

@@ -339,10 +339,11 @@ BEGIN SELECT RAISE(ABORT, 'consent_entry only grows'); END;
 CREATE TRIGGER consent_entry_delete BEFORE DELETE ON consent_entry
 BEGIN SELECT RAISE(ABORT, 'consent_entry only grows'); END;
 -- INSERT OR REPLACE deletes without a DELETE trigger where recursive_triggers is off, as in most other tools.
+-- One EXISTS for each key: an OR inside one would look through all of the company's rows.
 CREATE TRIGGER consent_entry_replace BEFORE INSERT ON consent_entry
-WHEN EXISTS (
-  SELECT 1 FROM consent_entry WHERE seq = NEW.seq
-    OR (controller_id = NEW.controller_id AND (event_id = NEW.event_id OR dedup_key = NEW.dedup_key)))
+WHEN EXISTS (SELECT 1 FROM consent_entry WHERE seq = NEW.seq)
+  OR EXISTS (SELECT 1 FROM consent_entry WHERE controller_id = NEW.controller_id AND event_id = NEW.event_id)
+  OR EXISTS (SELECT 1 FROM consent_entry WHERE controller_id = NEW.controller_id AND dedup_key = NEW.dedup_key)
 BEGIN SELECT RAISE(ABORT, 'consent_entry only grows'); END;
 CREATE TRIGGER consent_entry_waits AFTER INSERT ON consent_entry
 BEGIN INSERT INTO ledger_waiting (controller_id, seq) VALUES (NEW.controller_id, NEW.seq); END;
@@ -351,18 +352,16 @@ BEGIN SELECT RAISE(ABORT, 'ledger_leaf only grows'); END;
 CREATE TRIGGER ledger_leaf_delete BEFORE DELETE ON ledger_leaf
 BEGIN SELECT RAISE(ABORT, 'ledger_leaf only grows'); END;
 CREATE TRIGGER ledger_leaf_replace BEFORE INSERT ON ledger_leaf
-WHEN EXISTS (
-  SELECT 1 FROM ledger_leaf
-  WHERE controller_id = NEW.controller_id AND (leaf_index = NEW.leaf_index OR seq = NEW.seq))
+WHEN EXISTS (SELECT 1 FROM ledger_leaf WHERE controller_id = NEW.controller_id AND leaf_index = NEW.leaf_index)
+  OR EXISTS (SELECT 1 FROM ledger_leaf WHERE controller_id = NEW.controller_id AND seq = NEW.seq)
 BEGIN SELECT RAISE(ABORT, 'ledger_leaf only grows'); END;
 CREATE TRIGGER ledger_head_update BEFORE UPDATE ON ledger_head
 BEGIN SELECT RAISE(ABORT, 'ledger_head only grows'); END;
 CREATE TRIGGER ledger_head_delete BEFORE DELETE ON ledger_head
 BEGIN SELECT RAISE(ABORT, 'ledger_head only grows'); END;
 CREATE TRIGGER ledger_head_replace BEFORE INSERT ON ledger_head
-WHEN EXISTS (
-  SELECT 1 FROM ledger_head
-  WHERE controller_id = NEW.controller_id AND (batch_no = NEW.batch_no OR tree_size = NEW.tree_size))
+WHEN EXISTS (SELECT 1 FROM ledger_head WHERE controller_id = NEW.controller_id AND batch_no = NEW.batch_no)
+  OR EXISTS (SELECT 1 FROM ledger_head WHERE controller_id = NEW.controller_id AND tree_size = NEW.tree_size)
 BEGIN SELECT RAISE(ABORT, 'ledger_head only grows'); END;
 CREATE TRIGGER wording_update BEFORE UPDATE ON wording
 BEGIN SELECT RAISE(ABORT, 'wording only grows'); END;
