@@ -181,4 +181,4 @@ class Leaving:
             method=method,
             supersedes_seq=await self._asks.seq_of(controller_id, own),
         )
-        return Change(entry, answer.state)
+        return Change(entry, answer.state, own.message_at)

@@ -156,8 +156,11 @@ def of_purpose(standings: Iterable[Standing], purpose: str) -> Standing:
 
 
 def left_at(standings: Iterable[Standing]) -> int | None:
-    """When the subject last left, whatever the purpose (ms); None when it never did."""
-    return max((one.since for one in standings if one.state in STICKY), default=None)
+    """When the subject last left, whatever the purpose (ms); None when it never did.
+
+    Not before the message that it left: a clock may have been set back in between.
+    """
+    return max((max(one.since, one.message_at or 0) for one in standings if one.state in STICKY), default=None)
 
 
 def expired(sent_at: int, now: int) -> bool:
