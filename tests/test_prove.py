@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import random
@@ -19,7 +20,7 @@ from handraiser.errors import NotFound
 from handraiser.jobs import Jobs
 from handraiser.prove import Prove
 from handraiser.settings import load
-from handraiser.store import ledger, shops
+from handraiser.store import ledger, seals, shops
 from handraiser.store.database import Database, Transaction
 from handraiser.store.kept_heads import FILE_NAME, KeptHeads
 from handraiser.store.ledger import COLUMNS, Append, Change, Evidence, StoredWording
@@ -469,6 +470,45 @@ async def test_a_large_backlog_becomes_several_batches(kept: Ledger, monkeypatch
     assert await kept.jobs.seal() == 4
     assert await kept.codes() == set()
     assert (await kept.prove.verify())["companies"][0]["batches"] == 7
+
+
+async def test_verifying_beside_a_service_that_writes_and_seals_finds_nothing_wrong(kept: Ledger):
+    async def work() -> None:
+        for n in range(300, 380):
+            await kept.add(press(n, BOB))
+            if n % 7 == 0:
+                await kept.jobs.seal()
+
+    working = asyncio.create_task(work())
+    rounds = 0
+    while not working.done():
+        assert (await kept.prove.verify())["broken"] == []
+        rounds += 1
+    await working
+    assert rounds > 3
+    assert (await kept.prove.verify())["companies"][0]["entries"] == 88
+
+
+async def test_two_that_seal_at_once_make_one_tree(kept: Ledger, database_url: str):
+    others = [kept.database]
+    if kept.database.dialect == "postgresql":
+        others += [await Database.open(database_url) for _ in range(2)]
+
+    async def seal(database: Database) -> int:
+        batches = 0
+        while True:
+            async with database.transaction() as tx:
+                if await seals.seal(tx, TENTS, NOW, 2, KEYS.sign) is None:
+                    return batches
+            batches += 1
+
+    await kept.add(*(press(n, BOB) for n in range(400, 430)))
+    made = await asyncio.gather(*(seal(database) for database in others for _ in range(2)))
+    assert sum(made) >= 16
+    found = await kept.prove.verify()
+    assert (found["broken"], found["companies"][0]["sealed"], found["companies"][0]["waiting"]) == ([], 38, 0)
+    for database in others[1:]:
+        await database.close()
 
 
 # --- standing
