@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from running import HIDDEN, Running, an_order, running, settings_for, the_ask
+from running import BOATS, HIDDEN, TENTS, Running, an_order, running, settings_for, the_ask
 
 
 @pytest.fixture
@@ -304,3 +304,34 @@ async def test_a_batch_answers_line_by_line_and_a_bad_line_fails_alone(house: Ru
     assert told[3]["status"] == 400
     assert {fault["pointer"] for fault in told[9]["errors"]} >= {"/customer", "/order"}
     assert all("html" in line for n, line in enumerate(told) if n not in (3, 9))
+
+
+async def test_a_country_that_counsel_opened_for_a_shop_is_asked_and_the_ledger_knows_by_whose_word(
+    database_url: str, tmp_path: Path, compiled: dict[bytes, str]
+):
+    opened = """
+[[market_overrides]]
+countries = ["DE"]
+approved_by = "Dr. Jane Roe, counsel"
+approved_on = 2026-11-20
+signed_off = true
+confirm = "attested_press"
+"""
+    german = an_order(customer={"country": "DE"}, billing_address={"city": "Kiel", "country": "DE"}) | {
+        "soft_opt_in": {"notice_at_collection": True, "similar_goods": True}
+    }
+    async with running(settings_for(tmp_path, database_url), compiled, shops=[TENTS + opened, BOATS]) as house:
+        ours, theirs = await house.email(german), await house.email(german, shop="boats")
+        assert "market" in [skip["reason"] for skip in theirs["skipped"]]
+        assert "You can object to such messages at any time, free of charge." in ours["html"]
+
+        await house.press(the_ask(ours))
+
+        _, message = await house.get(f"/v1/messages/{ours['message_id']}")
+        _, known = await house.get("/v1/consents?customer_id=7")
+        shop = await house.service.govern.shop("tents")
+        (override,) = shop.market_overrides
+        assert override.approved_by == "Dr. Jane Roe, counsel"
+        assert message["rule_version"].endswith(f"+{override.mark}")
+        (entry,) = [one for one in known["entries"] if one["event"] == "granted"]
+        assert entry["rule_version"] == message["rule_version"]

@@ -13,6 +13,7 @@ from zoneinfo import available_timezones
 from babel.core import Locale as BabelLocale
 from babel.core import UnknownLocaleError
 
+from handraiser.core.market import read_overrides
 from handraiser.core.shop import Brand, Controller, Mode, Shop
 from handraiser.errors import Fault, NotFound, Refused
 from handraiser.store import access, shops
@@ -28,7 +29,7 @@ _EMAIL = re.compile(r"[^\s@<>()\[\]\\,;:\"]{1,64}@[^\s@<>()\[\]\\,;:\"]{1,255}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _FONT = re.compile(r"[A-Za-z0-9 ,'-]{1,200}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]")
-_GIVEN_BY_US = {"controller", "id", "number"}
+_GIVEN_BY_US = {"controller", "id", "number", "market_overrides"}
 
 
 class Govern:
@@ -159,6 +160,7 @@ def read_shop(described: dict[str, Any], controller: Controller, faults: list[Fa
     """A shop (without its id and number) from its TOML tables; what is wrong goes to ``faults``."""
     described = dict(described)
     brand = described.pop("brand", {})
+    overrides = read_overrides(described.pop("market_overrides", []), faults)
     if not isinstance(brand, dict):
         faults.append(Fault("brand", "wrong_type", "a table"))
         brand = {}
@@ -173,7 +175,7 @@ def read_shop(described: dict[str, Any], controller: Controller, faults: list[Fa
     values.setdefault("default_locale", locales[0])
     if values["default_locale"] not in locales:
         faults.append(Fault("default_locale", "bad_value", "one of locales"))
-    return Shop(controller=controller, id=b"", number=0, brand=Brand(**colours), **values)
+    return Shop(controller=controller, id=b"", number=0, brand=Brand(**colours), market_overrides=overrides, **values)
 
 
 def _slug(values: dict[str, Any], place: str, faults: list[Fault]) -> None:

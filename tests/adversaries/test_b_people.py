@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from siege import DAY, HOUR, SAFARI, Asked, Siege
 
 from handraiser.core.links import LinkKind
+from siege import DAY, HOUR, SAFARI, Asked, Siege
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from siege import DAY, Clock, Siege
 
 import postgres
 from running import running, settings_for
+from siege import DAY, Clock, Siege
 
 module = pytest.mark.asyncio(loop_scope="module")
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-from siege import Clock, Siege
 
 from handraiser.store.access import SCOPES
 from running import TENTS, free_port, running, settings_for
+from siege import Clock, Siege
 
 OLD, NEW = "o" * 64, "n" * 64
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 
 import pytest
-from siege import DAY, Said, Siege
 
 from handraiser.core.links import Link, LinkKind
+from siege import DAY, Said, Siege
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

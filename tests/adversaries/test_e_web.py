@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from siege import Siege
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

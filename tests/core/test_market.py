@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from choices import MARKETS
-from handraiser.core.market import _ORDERS, MONTH_MS, Market, load, stricter
-from handraiser.errors import Refused
+from handraiser.core.market import _ORDERS, MONTH_MS, Market, Override, load, read_overrides, stricter
+from handraiser.errors import Fault, Refused
 
 COUNTRIES = [*MARKETS.countries, "JP", "BR"]
 markets = st.lists(st.sampled_from(COUNTRIES), min_size=1, max_size=3).map(MARKETS.strictest) | st.just(MARKETS.unknown)
@@ -149,6 +150,80 @@ def test_a_faulty_table_is_refused_with_every_fault_named(text: str, pointers: l
     with pytest.raises(Refused) as refused:
         load(text)
     assert [fault.pointer for fault in refused.value.faults] == pointers
+
+
+SIGNED = {"countries": ["DE"], "approved_by": "Dr. Jane Roe", "approved_on": "2026-11-20", "signed_off": True}
+
+
+def overrides(*tables: object) -> tuple[Override, ...]:
+    faults: list[Fault] = []
+    read = read_overrides(list(tables), faults)
+    assert faults == []
+    return read
+
+
+def test_an_override_opens_a_switch_for_one_shop_and_marks_every_decision_under_it():
+    (one,) = given = overrides(SIGNED)
+    ours = MARKETS.under(given)
+
+    assert ours.of("DE").signed_off
+    assert not ours.of("AT").signed_off
+    assert not MARKETS.of("DE").signed_off
+    assert ours.of("DE").rule_version == f"{MARKETS.unknown.rule_version}+{one.mark}"
+    assert ours.strictest(["US", "DE"]).rule_version == ours.of("DE").rule_version
+    assert ours.of("US") == MARKETS.of("US")
+
+
+def test_another_approver_or_day_is_another_mark():
+    marks = {overrides(SIGNED | change)[0].mark for change in ({}, {"approved_by": "X"}, {"approved_on": "2026-11-21"})}
+    assert len(marks) == 3
+
+
+def test_two_overrides_leave_both_marks_and_the_strictest_switch():
+    given = overrides(SIGNED, SIGNED | {"countries": ["AT"], "confirm": "attested_press"})
+    both = MARKETS.under(given).strictest(["AT", "DE"])
+
+    assert both.rule_version.split("+")[1:] == sorted(one.mark for one in given)
+    assert both.signed_off
+    assert both.confirm == "double_opt_in"
+
+
+def test_an_override_comes_back_from_json_as_it_went():
+    (one,) = overrides(SIGNED | {"ebr_months": 12})
+    kept = json.loads(json.dumps(asdict(one)))
+    assert Override.from_json(kept) == one
+
+
+@pytest.mark.parametrize(
+    ("change", "pointers"),
+    [
+        ({"approved_by": ""}, ["market_overrides/0/approved_by"]),
+        (
+            {"approved_by": None, "approved_on": "soon"},
+            ["market_overrides/0/approved_by", "market_overrides/0/approved_on"],
+        ),
+        ({"countries": "DE"}, ["market_overrides/0/countries"]),
+        ({"signed_off": 1}, ["market_overrides/0/signed_off"]),
+        ({"colour": "red"}, ["market_overrides/0/colour"]),
+    ],
+)
+def test_nothing_opens_without_a_name_a_day_and_a_known_switch(change: dict[str, object], pointers: list[str]):
+    faults: list[Fault] = []
+    assert read_overrides([SIGNED | change], faults) == ()
+    assert [fault.pointer for fault in faults] == pointers
+
+
+def test_a_country_is_overridden_once_and_by_a_switch():
+    faults: list[Fault] = []
+    bare = {name: SIGNED[name] for name in ("countries", "approved_by", "approved_on")}
+    read_overrides([SIGNED, bare], faults)
+    assert [(fault.pointer, fault.code) for fault in faults] == [
+        ("market_overrides/1/countries", "twice"),
+        ("market_overrides/1", "missing"),
+    ]
+    faults.clear()
+    assert read_overrides({"countries": ["DE"]}, faults) == ()
+    assert [fault.code for fault in faults] == ["wrong_type"]
 
 
 def test_the_table_and_its_page_name_the_same_countries_and_version():

@@ -106,7 +106,8 @@ class Answer:
         return offered and fresh and not ask.expired and age >= GATE_MS and self._market(ask).grants_by_itself
 
     def _market(self, ask: Ask) -> Market:
-        return self._markets.strictest(ask.message.market.split("+"))
+        markets = self._markets.under(ask.shop.market_overrides)
+        return markets.strictest(ask.message.market.split("+"))
 
     async def look(self, opened: Opened, visit: Visit) -> Ask:
         """The ask behind an opt-in or confirmation link; the visit is logged and changes nothing else.

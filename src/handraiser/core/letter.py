@@ -94,7 +94,7 @@ def read_letter(
         catalogue=catalogue,
         template=template,
         locale=locale,
-        market=markets.strictest(countries, shop.default_country),
+        market=markets.under(shop.market_overrides).strictest(countries, shop.default_country),
         country=next(iter(countries), shop.default_country),
         at=at,
         address=payload.addressee(email),

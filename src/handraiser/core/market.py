@@ -5,10 +5,12 @@ Sources and limits: ``docs/markets.md``. Nothing here is legal advice.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import reduce
 from typing import Any
 
@@ -32,6 +34,8 @@ _ORDERS: Mapping[str, tuple[Any, ...]] = {
 """Strictest value first."""
 
 _COUNTRY = re.compile(r"[A-Z]{2}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_APPROVAL = frozenset({"countries", "approved_by", "approved_on"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +74,57 @@ class Market:
         return self.automatic == "optional" and self.confirm != "double_opt_in"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """Switches that one shop sets otherwise than the table, on the word of a person.
+
+    ``approved_by`` names who answers for it, ``approved_on`` is the day (ISO 8601); ``switches`` are name and value.
+    """
+
+    countries: tuple[str, ...]
+    approved_by: str
+    approved_on: str
+    switches: tuple[tuple[str, Any], ...]
+
+    @property
+    def mark(self) -> str:
+        """What the rule version of every decision under it ends with: changes with anything in it."""
+        whole = repr((self.countries, self.approved_by, self.approved_on, self.switches))
+        return hashlib.sha256(whole.encode()).hexdigest()[:8]
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Override:
+        """Rebuild one that was kept as JSON."""
+        return cls(
+            countries=tuple(kept["countries"]),
+            approved_by=kept["approved_by"],
+            approved_on=kept["approved_on"],
+            switches=tuple((name, value) for name, value in kept["switches"]),
+        )
+
+
 class Markets:
     """The table of all markets."""
 
     def __init__(self, unknown: Market, countries: Mapping[str, Market]) -> None:
         self.unknown = unknown
         self.countries = countries
+        self._under: dict[tuple[Override, ...], Markets] = {}
+
+    def under(self, overrides: tuple[Override, ...]) -> Markets:
+        """The table as one shop's overrides leave it."""
+        if not overrides:
+            return self
+        if overrides not in self._under:
+            changed = {
+                country: replace(
+                    self.of(country), rule_version=f"{self.unknown.rule_version}+{one.mark}", **dict(one.switches)
+                )
+                for one in overrides
+                for country in one.countries
+            }
+            self._under[overrides] = Markets(self.unknown, {**self.countries, **changed})
+        return self._under[overrides]
 
     def of(self, country: str) -> Market:
         """The market of an ISO 3166-1 code; the strictest for a country that is not in the table."""
@@ -96,7 +145,9 @@ def stricter(one: Market, other: Market) -> Market:
         values[name] = order[min(order.index(getattr(one, name)), order.index(getattr(other, name)))]
     months = [market.ebr_months for market in (one, other) if market.ebr_months]
     codes = sorted({*one.code.split("+"), *other.code.split("+")})
-    return Market(code="+".join(codes), rule_version=one.rule_version, ebr_months=min(months, default=0), **values)
+    version, *marks = one.rule_version.split("+")
+    rules = [version, *sorted({*marks, *other.rule_version.split("+")[1:]})]
+    return Market(code="+".join(codes), rule_version="+".join(rules), ebr_months=min(months, default=0), **values)
 
 
 def load(text: str) -> Markets:
@@ -130,6 +181,42 @@ def load(text: str) -> Markets:
     return Markets(unknown, countries)
 
 
+def read_overrides(given: Any, faults: list[Fault]) -> tuple[Override, ...]:
+    """A shop's ``market_overrides`` (a list of tables); what is wrong goes to ``faults``.
+
+    Each names its ``countries``, at least one switch, and who approved it when: nothing opens by itself.
+    """
+    if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+        faults.append(Fault("market_overrides", "wrong_type", "tables: [[market_overrides]]"))
+        return ()
+    read: list[Override] = []
+    seen: set[str] = set()
+    for n, one in enumerate(given):
+        place, before = f"market_overrides/{n}", len(faults)
+        countries = _countries(one.get("countries"), place, faults)
+        faults += [Fault(f"{place}/countries", "twice", f"{c} is overridden already") for c in countries if c in seen]
+        seen.update(countries)
+        by, on = one.get("approved_by"), one.get("approved_on")
+        if not isinstance(by, str) or not by.strip() or not by.isprintable():
+            faults.append(Fault(f"{place}/approved_by", "missing", "the name of the person who answers for it"))
+        if not isinstance(on, date | str) or not _DAY.fullmatch(str(on)):
+            faults.append(Fault(f"{place}/approved_on", "missing", "the day of the approval, such as 2026-11-24"))
+        switches = {name: value for name, value in one.items() if name not in _APPROVAL}
+        if not switches:
+            faults.append(Fault(place, "missing", f"a switch to set: {', '.join(sorted({*_ORDERS, 'ebr_months'}))}"))
+        faults += _wrong(switches, place)
+        if len(faults) == before:
+            read.append(
+                Override(
+                    countries=tuple(sorted(countries)),
+                    approved_by=str(by),
+                    approved_on=str(on),
+                    switches=tuple(sorted(switches.items())),
+                )
+            )
+    return tuple(read)
+
+
 def _countries(named: Any, place: str, faults: list[Fault]) -> list[str]:
     good = [one for one in named if isinstance(one, str) and _COUNTRY.fullmatch(one)] if isinstance(named, list) else []
     if not good or len(good) < len(named):
@@ -141,17 +228,28 @@ def _market(code: str, place: str, version: str, switches: Any, faults: list[Fau
     if not isinstance(switches, dict):
         faults.append(Fault(place, "missing", "a table of switches"))
         return None
-    known = {*_ORDERS, "ebr_months"}
-    mine = [Fault(f"{place}/{name}", "unknown_field", "there is no such switch") for name in switches.keys() - known]
-    for name, order in _ORDERS.items():
-        given = switches.get(name)
-        if not any(type(given) is type(value) and given == value for value in order):  # 1 is no true
-            mine.append(Fault(f"{place}/{name}", "bad_value", f"one of {', '.join(map(_spelled, order))}"))
-    months = switches.get("ebr_months")
-    if type(months) is not int or not 0 <= months <= 120:
-        mine.append(Fault(f"{place}/ebr_months", "bad_value", "months from 0 to 120"))
-    faults += sorted(mine, key=lambda fault: fault.pointer)
+    lacking = [
+        Fault(f"{place}/{name}", "missing", "every switch is set")
+        for name in ({*_ORDERS, "ebr_months"} - switches.keys())
+    ]
+    mine = sorted([*_wrong(switches, place), *lacking], key=lambda fault: fault.pointer)
+    faults += mine
     return None if mine else Market(code=code, rule_version=version, **switches)
+
+
+def _wrong(switches: Mapping[str, Any], place: str) -> list[Fault]:
+    """What is no switch, or no value of its switch."""
+    faults: list[Fault] = []
+    for name, value in switches.items():
+        if name == "ebr_months":
+            if type(value) is not int or not 0 <= value <= 120:
+                faults.append(Fault(f"{place}/{name}", "bad_value", "months from 0 to 120"))
+        elif name not in _ORDERS:
+            faults.append(Fault(f"{place}/{name}", "unknown_field", "there is no such switch"))
+        elif not any(type(value) is type(known) and value == known for known in _ORDERS[name]):  # 1 is no true
+            told = ", ".join(map(_spelled, _ORDERS[name]))
+            faults.append(Fault(f"{place}/{name}", "bad_value", f"one of {told}"))
+    return faults
 
 
 def _spelled(value: Any) -> str:

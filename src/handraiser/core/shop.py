@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from handraiser.core.market import Override
+
 Mode = Literal["off", "observe", "on"]
 
 
@@ -68,6 +70,7 @@ class Shop:
     support_email: str = ""
     support_url: str = ""
     fail_open: bool = True
+    market_overrides: tuple[Override, ...] = ()
     honeypot: bool = False
 
     def settings_json(self) -> dict[str, Any]:
@@ -91,7 +94,16 @@ class Shop:
         """Rebuild a shop from a stored row; the inverse of :meth:`settings_json`."""
         rest = dict(settings)
         brand = Brand(**rest.pop("brand", {}))
+        overrides = tuple(map(Override.from_json, rest.pop("market_overrides", ())))
         rest["locales"] = tuple(rest.get("locales", ("en",)))
         return cls(
-            controller=controller, id=shop_id, number=number, slug=slug, name=name, mode=mode, brand=brand, **rest
+            controller=controller,
+            id=shop_id,
+            number=number,
+            slug=slug,
+            name=name,
+            mode=mode,
+            brand=brand,
+            market_overrides=overrides,
+            **rest,
         )
