@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import gc
 import logging
 import os
 import signal
@@ -30,15 +28,18 @@ from handraiser.doors.api import Emails, Messages
 from handraiser.doors.batch import Batch
 from handraiser.doors.consents import Consents
 from handraiser.doors.control import Control
+from handraiser.doors.customers import Customers
 from handraiser.doors.keys import Keys
 from handraiser.doors.openapi import Operation, Reference
 from handraiser.doors.pages import Pages
+from handraiser.doors.purposes import Purposes
 from handraiser.doors.web import Front, Health, static_routes
 from handraiser.enrich import Enrich
 from handraiser.errors import Fault, HandraiserError, SettingsRefused, StoreUnavailable
-from handraiser.govern import Govern
+from handraiser.govern import Desk, Govern
 from handraiser.isolate import Isolate
 from handraiser.jobs import Jobs
+from handraiser.memory import keep_memory_small, leave_garbage
 from handraiser.prove import Prove
 from handraiser.publish import Publish
 from handraiser.report import Report
@@ -59,7 +60,6 @@ POLL_SECONDS = 1.0
 JOBS_SECONDS = 60.0
 SETTLE_SECONDS = 5.0
 KEEPALIVE_SECONDS = 75.0
-_M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # from malloc.h
 _SECRETS = ("signing_keys", "pepper", "data_keys")
 
 
@@ -76,6 +76,7 @@ class Service:
     publish: Publish
     report: Report
     govern: Govern
+    desk: Desk
     jobs: Jobs
     prove: Prove
     metrics: Metrics
@@ -126,7 +127,7 @@ async def open_service(settings: Settings, now: Clock | None = None) -> AsyncIte
     Raises :class:`SettingsRefused`, and :class:`StoreError` when the database cannot be opened.
     """
     settings = complete(settings)
-    _keep_memory_small()
+    keep_memory_small()
     async with AsyncExitStack() as stack:
         database = await Database.open(
             settings.database, pooler=settings.database_pooler, seconds=settings.store_seconds
@@ -206,6 +207,7 @@ def _build(
         publish=publish,
         report=Report(database, pepper[1]),
         govern=govern,
+        desk=Desk.of(database, writer, links=links, sealer=sealer, pepper=pepper, clock=now, new_id=new_id),
         jobs=Jobs(database=database, settings=settings, clock=now, holder=os.urandom(8).hex(), kept=kept),
         prove=Prove(database, kept),
         metrics=metrics,
@@ -269,7 +271,9 @@ def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Applicat
         Emails(service.enrich, service.keys, settings),
         Batch(service.enrich, service.keys, settings),
         Messages(service.report, service.keys, settings),
-        Consents(service.report, service.keys, settings),
+        Consents(service.report, service.desk, service.keys, settings),
+        Customers(service.desk.rights, service.keys, settings),
+        Purposes(service.desk.purposes, service.keys, settings),
     )
     operations: list[Operation] = [one for door in v1 for one in door.operations()]
     reference = Reference(operations, settings.origin, settings.templates / "docs")
@@ -314,7 +318,7 @@ async def run(
         log.info("serving", extra={"facts": {"listen": settings.listen, "database": service.database.dialect}})
         if on_ready is not None:
             await on_ready()
-        _leave_garbage()
+        leave_garbage()
         if await stop.get() is signal.SIGTERM:
             service.health.draining = True
             with contextlib.suppress(TimeoutError):
@@ -325,24 +329,6 @@ async def run(
         await service.health.idle(settings.body_seconds)
     finally:
         await runner.cleanup()
-
-
-def _keep_memory_small() -> None:
-    """One heap for all threads, and large blocks given back: glibc's defaults hold on to 25 MB that nobody uses.
-
-    Other C libraries have no such switches, and need none.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_ARENA_MAX, 1)
-        libc.mallopt(_M_MMAP_THRESHOLD, 131_072)
-
-
-def _leave_garbage() -> None:
-    """Look for circles of garbage less often: requests leave hardly any, and looking costs a twentieth of the time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 async def serve(settings: Settings) -> None:

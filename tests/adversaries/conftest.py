@@ -11,9 +11,9 @@ import aiohttp
 import asyncpg
 import pytest
 import pytest_asyncio
-from siege import Clock, Siege
 
 from running import running, settings_for
+from siege import Clock, Siege
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["sqlite", "postgresql"])

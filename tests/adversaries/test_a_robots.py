@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from siege import HOUR, MINUTE, Siege
 
 from handraiser.core.links import LinkKind
+from siege import HOUR, MINUTE, Siege
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from browsing import CHROMIUM, FLAGS, House, Visitor, a_house, a_visitor
 from playwright.sync_api import Browser, sync_playwright
+
+from browsing import CHROMIUM, FLAGS, House, Visitor, a_house, a_visitor
 
 
 @pytest.fixture(scope="module")

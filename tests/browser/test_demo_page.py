@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 from axe_playwright_python.async_playwright import Axe
-from browsing import CHROMIUM, FLAGS, RULES
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from browsing import CHROMIUM, FLAGS, RULES
 from handraiser.doors.demo import Answered, Caught, Demo, Mailbox, Sample, Status
 from handraiser.doors.web import Front
 from handraiser.telemetry import Metrics

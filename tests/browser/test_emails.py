@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from browsing import Visitor, a_visitor
 from playwright.sync_api import Browser
 
+from browsing import Visitor, a_visitor
 from emails import choices, filled, rich
 
 pytestmark = pytest.mark.browser

@@ -6,9 +6,9 @@ import itertools
 from urllib.parse import urlsplit
 
 import pytest
-from browsing import House, Visitor, a_visitor
 from playwright.sync_api import Browser, Page
 
+from browsing import House, Visitor, a_visitor
 from running import an_order, the_ask
 
 pytestmark = pytest.mark.browser

@@ -8,7 +8,6 @@ import tomllib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from aiohttp import web
@@ -17,9 +16,10 @@ from markupsafe import Markup, escape
 from handraiser import __version__
 from handraiser.core.eligibility import REASONS
 from handraiser.core.payload import json_schema
+from handraiser.doors.consent_schemas import CONSENT_SCHEMAS
+from handraiser.doors.json_schema import MAYBE, MOMENT, TEXT, TEXTS, UUID, Json, list_of, map_of, object_of, ref
 from handraiser.doors.web import TITLES, json_response
 
-Json = dict[str, Any]
 Meanings = Mapping[str, Mapping[str, str]]
 """What each field means, by schema and field."""
 
@@ -37,7 +37,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One row of the route table: what aiohttp routes and what the document tells."""
+    """One row of the route table: what aiohttp routes and what the document tells.
+
+    ``answers`` are the statuses beside those that every operation can answer.
+    """
 
     method: str
     path: str
@@ -50,6 +53,8 @@ class Operation:
     answer: str = ""
     mime: bool = False
     ndjson: bool = False
+    csv: bool = False
+    answers: frozenset[int] = frozenset()
 
     def route(self) -> web.RouteDef:
         if self.method == "GET":
@@ -57,87 +62,48 @@ class Operation:
         return web.route(self.method, self.path, self.handler)
 
 
-def _ref(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _list(items: Json) -> Json:
-    return {"type": "array", "items": items}
-
-
-def _map(values: Json) -> Json:
-    return {"type": "object", "additionalProperties": values}
-
-
-def _object(properties: Json, optional: Sequence[str] = ()) -> Json:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": [name for name in properties if name not in optional],
-    }
-
-
-_TEXT: Json = {"type": "string"}
-_TEXTS = _list(_TEXT)
-_UUID: Json = {"type": "string", "format": "uuid"}
-_MOMENT: Json = {"type": "integer", "format": "int64"}
-_MAYBE: Json = {"type": ["string", "null"]}
 _VERDICT: Json = {"enum": ["human", "suspect", "bot"]}
 _TOLD: Json = {
     "message_id": {"type": ["string", "null"], "format": "uuid"},
-    "headers": _map(_TEXT),
-    "placements": _list(_ref("Placement")),
-    "skipped": _list(_ref("Skip")),
-    "warnings": _list(_ref("Fault")),
+    "headers": map_of(TEXT),
+    "placements": list_of(ref("Placement")),
+    "skipped": list_of(ref("Skip")),
+    "warnings": list_of(ref("Fault")),
 }
 _PLACEMENT: Json = {
-    "slot": _TEXT,
-    "block": _TEXT,
+    "slot": TEXT,
+    "block": TEXT,
     "version": {"type": "integer"},
-    "variant": _TEXT,
-    "purpose": _MAYBE,
-    "wording_id": _MAYBE,
-    "url": _MAYBE,
+    "variant": TEXT,
+    "purpose": MAYBE,
+    "wording_id": MAYBE,
+    "url": MAYBE,
 }
 _MESSAGE: Json = {
-    "message_id": _UUID,
-    **dict.fromkeys(("type", "touchpoint"), _TEXT),
-    "sent_at": _MOMENT,
-    **dict.fromkeys(("locale", "order_id", "country", "market", "rule_version", "customer_kind"), _TEXT),
+    "message_id": UUID,
+    **dict.fromkeys(("type", "touchpoint"), TEXT),
+    "sent_at": MOMENT,
+    **dict.fromkeys(("locale", "order_id", "country", "market", "rule_version", "customer_kind"), TEXT),
     **{name: {"type": "boolean"} for name in ("test", "would_ask")},
-    "placements": _list(_ref("Placement")),
-    "skipped": _list(_ref("Skip")),
-    "presses": _list(_ref("Press")),
-    "visits": _list(_ref("Visit")),
+    "placements": list_of(ref("Placement")),
+    "skipped": list_of(ref("Skip")),
+    "presses": list_of(ref("Press")),
+    "visits": list_of(ref("Visit")),
 }
 _PRESS: Json = {
-    "at": _MOMENT,
-    "event": _TEXT,
-    "purpose": _TEXT,
-    "verdict": _TEXT,
-    "reasons": _TEXTS,
-    "attestation": _TEXT,
-}
-_ENTRY: Json = {
-    "event_id": _UUID,
-    **dict.fromkeys(("event", "purpose", "channel", "basis"), _TEXT),
-    "occurred_at": _MOMENT,
-    "recorded_at": _MOMENT,
-    "touchpoint": _TEXT,
-    "message_id": _MAYBE,
-    "variant": _TEXT,
-    "wording_id": _MAYBE,
-    "notice_id": _MAYBE,
-    **dict.fromkeys(("method", "attestation", "verdict"), _TEXT),
-    "verdict_reasons": _TEXTS,
-    **dict.fromkeys(("jurisdiction", "rule_version", "leaf_hash"), _TEXT),
+    "at": MOMENT,
+    "event": TEXT,
+    "purpose": TEXT,
+    "verdict": TEXT,
+    "reasons": TEXTS,
+    "attestation": TEXT,
 }
 _PROBLEM: Json = {
-    **dict.fromkeys(("type", "title"), _TEXT),
+    **dict.fromkeys(("type", "title"), TEXT),
     "status": {"type": "integer"},
-    "detail": _TEXT,
-    "errors": _list(_ref("Fault")),
-    "request_id": _TEXT,
+    "detail": TEXT,
+    "errors": list_of(ref("Fault")),
+    "request_id": TEXT,
 }
 
 
@@ -149,31 +115,23 @@ def _schemas(meanings: Meanings) -> Json:
         **{name: parts.pop(name) for name in ("Customer", "Order", "Line")},
         **parts,
         "EmailLines": {"type": "string", "description": "One Email a line; each may add idempotency_key."},
-        "ComposedEmail": _object({**_TOLD, "subject": _TEXT, "html": _TEXT, "text": _TEXT}),
+        "ComposedEmail": object_of({**_TOLD, "subject": TEXT, "html": TEXT, "text": TEXT}),
         "ComposedEmailLines": {
             "type": "string",
             "description": "One ComposedEmail or Problem a line, in the same order.",
         },
-        "Blocks": _object({**_TOLD, "slots": _map(_ref("Part"))}),
-        "Part": _object({"html": _TEXT, "text": _TEXT}),
-        "Message": _object(_MESSAGE),
-        "Messages": _object({"messages": _list(_ref("Message"))}),
-        "Press": _object(_PRESS),
-        "Visit": _object({"at": _MOMENT, "method": _TEXT, "verdict": _VERDICT, "reasons": _TEXTS}),
-        "Search": _object({"email": {"type": "string", "format": "email"}}),
-        "Consents": _object(
-            {
-                "standing": _map(_TEXT),
-                "channels": _map(_map(_TEXT)),
-                "entries": _list(_ref("Entry")),
-                "customer_ids": _TEXTS,
-            }
-        ),
-        "Entry": _object(_ENTRY),
-        "Fault": _object({"pointer": _TEXT, "code": _TEXT, "detail": _TEXT}),
-        "Skip": _object({"slot": _TEXT, "block": _TEXT, "reason": {"enum": sorted(REASONS)}, "remedy": _TEXT}),
-        "Placement": _object(_PLACEMENT, optional=("purpose", "wording_id", "url")),
-        "Problem": _object(_PROBLEM, optional=("detail", "errors", "request_id")),
+        "Blocks": object_of({**_TOLD, "slots": map_of(ref("Part"))}),
+        "Part": object_of({"html": TEXT, "text": TEXT}),
+        "Message": object_of(_MESSAGE),
+        "Messages": object_of({"messages": list_of(ref("Message"))}),
+        "Press": object_of(_PRESS),
+        "Visit": object_of({"at": MOMENT, "method": TEXT, "verdict": _VERDICT, "reasons": TEXTS}),
+        "Search": object_of({"email": {"type": "string", "format": "email"}}),
+        **CONSENT_SCHEMAS,
+        "Fault": object_of({"pointer": TEXT, "code": TEXT, "detail": TEXT}),
+        "Skip": object_of({"slot": TEXT, "block": TEXT, "reason": {"enum": sorted(REASONS)}, "remedy": TEXT}),
+        "Placement": object_of(_PLACEMENT, optional=("purpose", "wording_id", "url")),
+        "Problem": object_of(_PROBLEM, optional=("detail", "errors", "request_id")),
     }
     copy: Json = json.loads(json.dumps(schemas).replace("#/$defs/", "#/components/schemas/"))
     for name, schema in copy.items():
@@ -186,7 +144,9 @@ def _schemas(meanings: Meanings) -> Json:
 GROUPS = {
     "emails": ("Emails", "An order in, the enriched email (or its blocks) out."),
     "messages": ("Why", "What was decided for each email, with reasons and remedies, and what its reader answered."),
-    "consents": ("Consents", "Where a customer stands, and the ledger that proves it."),
+    "consents": ("Consents", "Where a customer stands, what other systems tell of it, and the ledger that proves it."),
+    "customers": ("Customers", "Access and erasure: what is held of somebody, and that it goes."),
+    "purposes": ("Purposes", "What consent is for, word for word."),
 }
 """Tag and sentence of each group of operations, by the word that follows ``/v1/``."""
 _ANSWER_HEADERS = {
@@ -202,7 +162,7 @@ def document(operations: Sequence[Operation], server: str, meanings: Meanings, e
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, examples)
     used = dict.fromkeys(operation.path.split("/")[2] for operation in operations)
-    problem = {"schema": _ref("Problem"), "example": examples["Problem"]}
+    problem = {"schema": ref("Problem"), "example": examples["Problem"]}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -232,7 +192,7 @@ def _operation(operation: Operation, examples: Json) -> Json:
     kind = "application/x-ndjson" if operation.ndjson else "application/json"
 
     def content(name: str) -> Json:
-        return {kind: {"schema": _ref(name), "example": examples[name]}}
+        return {kind: {"schema": ref(name), "example": examples[name]}}
 
     answer: Json = {"description": "done", "content": content(operation.answer)}
     if operation.mime:
@@ -263,13 +223,17 @@ def _operation(operation: Operation, examples: Json) -> Json:
             for parameter in operation.parameters
         ]
     if operation.request:
-        described["requestBody"] = {"required": True, "content": content(operation.request)}
+        taken = content(operation.request)
+        if operation.csv:
+            taken["text/csv"] = {"schema": TEXT}
+        described["requestBody"] = {"required": True, "content": taken}
     return described
 
 
 def _errors(operation: Operation) -> list[int]:
     """The statuses other than 200 that an operation can answer."""
     found = {401, 403, 422, 503}
+    found |= operation.answers
     if operation.answer in ("Message", "Consents"):
         found.add(404)
     if operation.method == "POST":

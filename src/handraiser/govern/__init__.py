@@ -1,0 +1,9 @@
+"""Story 6: companies, shops and keys; consents from elsewhere, and what the law lets a customer demand."""
+
+from handraiser.govern.companies import Govern
+from handraiser.govern.desk import Desk
+from handraiser.govern.purposes import Purposes
+from handraiser.govern.records import Taken
+from handraiser.govern.rights import Rights
+
+__all__ = ["Desk", "Govern", "Purposes", "Rights", "Taken"]
