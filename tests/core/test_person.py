@@ -154,6 +154,7 @@ def test_a_press_without_scripts_and_without_fetch_metadata_shows_nobody():
 
 SCANNERS = """
 Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)
+Mozilla/5.0 (compatible; Wapiti/3.2; security audit)
 Googlebot/2.1
 Mozilla/5.0 (compatible; bingbot/2.0)
 WhatsApp/2.23

@@ -33,8 +33,7 @@ _PREFETCH = ("sec-purpose", "purpose", "x-moz", "x-purpose")
 # Word-bounded: phones of the make "CUBOT" end in "bot" and are no bots.
 _SCANNER = re.compile(
     r"\b(\w*(?<!\bcu)bot|crawler|spider|bingpreview|facebookexternalhit|whatsapp|skypeuripreview|barracuda|proofpoint|"
-    r"mimecast|safelinks|curl|wget|python-requests|go-http-client|okhttp|java|urlscan|virustotal|wapiti"
-    r"slackbot-linkexpanding)\b",
+    r"mimecast|safelinks|curl|wget|python-requests|go-http-client|okhttp|java|urlscan|virustotal|wapiti)\b",
     re.IGNORECASE,
 )
 _CHROMIUM = re.compile(r"\b(?:Chrome|HeadlessChrome|Chromium|Edg)/(\d+)")
