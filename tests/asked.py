@@ -16,7 +16,7 @@ from handraiser.core.block import BlockVersion, Promise, Purpose, Variant, Wordi
 from handraiser.core.links import Link, LinkKind, Links, SigningKey
 from handraiser.core.placement import Decision, Placement
 from handraiser.core.shop import Controller, Shop
-from handraiser.store import ledger, shops
+from handraiser.store import ledger, messages, shops
 from handraiser.store.database import Database
 from handraiser.store.journal import Journal
 from handraiser.store.ledger import StoredWording
@@ -148,6 +148,11 @@ class Asked:
         row: Recording = a_recording(n, address, **given)
         kept = (await self.writer.write(record, row)).subject_id
         return replace(row.message, subject_id=kept)
+
+    async def confirmation(self, message: StoredMessage) -> StoredMessage:
+        """The newest confirmation mail to a message's reader."""
+        sent = await messages.by_subject(self.database, message.controller_id, message.subject_id)
+        return next(one for one in sent if one.type == "confirmation")
 
     def link(self, message: StoredMessage, kind: LinkKind = LinkKind.OPT_IN, shop: int = 1) -> str:
         """The token of a message's link."""

@@ -164,6 +164,18 @@ class Siege:
         found: list[dict[str, Any]] = answer["visits"]
         return found
 
+    async def confirmation_link(self, who: Asked) -> str:
+        """The link of the newest confirmation mail to a customer."""
+        known = self.links.read(who.token)
+        (row,) = await self.it.service.database.fetch(
+            "SELECT c.message_id FROM message m JOIN message c ON c.controller_id = m.controller_id"
+            " AND c.subject_id = m.subject_id AND c.type = 'confirmation' WHERE m.message_id = $1"
+            " ORDER BY c.message_id DESC LIMIT 1",
+            (known.id,),
+        )
+        confirm = Link(known.shop_number, row["message_id"], LinkKind.CONFIRM)
+        return who.link.replace(who.token, self.links.sign(confirm))
+
     def another_link(self, who: Asked, kind: LinkKind) -> str:
         """Another link of the same message, as the service signs it."""
         known = self.links.read(who.token)

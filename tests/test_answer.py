@@ -117,7 +117,8 @@ async def test_a_press_that_could_be_a_machines_only_waits_for_a_confirmation_ma
     assert told.outcome == "pending"
     assert await asked.states(message) == {"tips": "pending"}
     (mail,) = await outbox.recent(asked.database, TENTS, carrier="mail")
-    assert mail.payload["message_id"].replace("-", "") == message.id.hex()
+    confirmation = await asked.confirmation(message)
+    assert (mail.id, confirmation.touchpoint) == (confirmation.id, "email:confirmation")
 
 
 async def test_a_scanner_that_pressed_does_not_keep_the_person_out(asked):
@@ -136,8 +137,9 @@ async def test_the_confirmation_mails_press_grants(asked):
     asked.clock.now += DAY
 
     again = await press(asked, message)
-    by_script = await press(asked, message, visit=A_SCRIPT, kind=LinkKind.CONFIRM)
-    by_person = await press(asked, message, kind=LinkKind.CONFIRM)
+    mail = await asked.confirmation(message)
+    by_script = await press(asked, mail, visit=A_SCRIPT, kind=LinkKind.CONFIRM)
+    by_person = await press(asked, mail, kind=LinkKind.CONFIRM)
 
     assert (first.outcome, first.reason) == ("pending", "double_opt_in")
     assert (again.outcome, by_script.outcome, by_person.outcome) == ("pending", "pending", "granted")
@@ -158,10 +160,14 @@ async def test_a_confirmation_after_seven_days_waits_anew(asked):
     await press(asked, message)
     asked.clock.now += 8 * DAY
 
-    told = await press(asked, message, kind=LinkKind.CONFIRM)
+    first = await asked.confirmation(message)
+    assert (await press(asked, first, kind=LinkKind.CONFIRM)).outcome == "expired"
+    told = await press(asked, first, Action.FRESH, kind=LinkKind.CONFIRM)
 
-    assert (told.outcome, told.reason) == ("pending", "not_waiting")
-    assert (await press(asked, message, kind=LinkKind.CONFIRM)).outcome == "granted"
+    assert (told.outcome, told.reason) == ("pending", "fresh")
+    earlier = await press(asked, first, kind=LinkKind.CONFIRM)
+    assert (earlier.outcome, earlier.reason) == ("pending", "newer_mail")
+    assert (await press(asked, await asked.confirmation(message), kind=LinkKind.CONFIRM)).outcome == "granted"
 
 
 async def test_a_confirmation_outlives_the_link_it_confirms(asked):
@@ -170,7 +176,7 @@ async def test_a_confirmation_outlives_the_link_it_confirms(asked):
     await press(asked, message)
     asked.clock.now += 3 * DAY
 
-    assert (await press(asked, message, kind=LinkKind.CONFIRM)).outcome == "granted"
+    assert (await press(asked, await asked.confirmation(message), kind=LinkKind.CONFIRM)).outcome == "granted"
 
 
 async def test_a_second_press_says_since_when_and_writes_nothing(asked):
@@ -221,24 +227,64 @@ async def test_purposes_are_apart(asked):
     assert (await press(asked, offers)).outcome == "granted"
 
 
-async def test_no_is_kept_for_good_and_is_once(asked):
+@pytest.mark.parametrize(
+    ("action", "state", "for_good"), [(Action.NO, "refused", False), (Action.NEVER, "objected", True)]
+)
+async def test_no_is_refused_for_a_time_and_never_is_objected_for_good_and_each_is_once(asked, action, state, for_good):
     message = await asked.ask()
 
-    told = [await press(asked, message, Action.NO, A_SCRIPT) for _ in range(3)]
+    told = [await press(asked, message, action, A_SCRIPT) for _ in range(3)]
 
-    assert {one.outcome for one in told} == {"objected"}
-    assert await asked.events(message) == ["objected"]
-    assert await suppressed(asked)
+    assert {one.outcome for one in told} == {state}
+    assert await asked.events(message) == [state]
+    assert await suppressed(asked) is for_good
 
 
-async def test_no_after_a_yes_withdraws_it(asked):
+async def test_who_said_no_may_still_say_never_or_yes(asked):
+    alices, bobs = await asked.ask(1), await asked.ask(2, "bob@example.com")
+    await press(asked, alices, Action.NO)
+    await press(asked, bobs, Action.NO)
+
+    assert (await press(asked, alices, Action.NEVER)).outcome == "objected"
+    assert (await press(asked, bobs)).outcome == "granted"
+
+
+@pytest.mark.parametrize("action", [Action.NO, Action.NEVER])
+async def test_no_after_a_yes_withdraws_it(asked, action):
     message = await asked.ask()
     await press(asked, message)
 
-    await press(asked, message, Action.NO)
+    await press(asked, message, action)
 
     assert await asked.events(message) == ["granted", "withdrawn"]
-    assert await suppressed(asked)
+    assert await suppressed(asked) is (action is Action.NEVER)
+
+
+async def test_what_waits_is_not_forgotten_as_a_goodbye_when_it_ends(asked):
+    message = await asked.ask()
+    await press(asked, message)
+    asked.clock.now += 1000
+    await leave(asked, message)
+    await press(asked, message)
+    await press(asked, message, Action.NO)
+
+    told = await press(asked, message)
+
+    assert (told.outcome, told.reason) == ("pending", "after_withdrawal")
+    assert await asked.events(message) == ["granted", "withdrawn", "pending", "refused", "pending"]
+
+
+async def test_a_mailbox_gets_three_confirmation_mails_a_day_and_no_more(asked):
+    message = await asked.ask(market="DE")
+    outcomes = []
+    for _ in range(5):
+        outcomes.append((await press(asked, message)).outcome)
+        await press(asked, message, Action.NO)
+
+    assert outcomes == ["pending"] * 3 + ["too_often"] * 2
+    assert len(await outbox.recent(asked.database, TENTS, carrier="mail")) == 3
+    asked.clock.now += DAY
+    assert (await press(asked, message)).outcome == "pending"
 
 
 async def test_not_me_voids_a_strangers_yes_and_a_later_press_on_that_link_only_waits(asked):
@@ -301,9 +347,12 @@ async def test_a_confirmation_pressed_after_leaving_only_waits_anew(asked):
     await press(asked, message)
     await leave(asked, message)
 
-    told = await press(asked, message, kind=LinkKind.CONFIRM)
+    first = await asked.confirmation(message)
+    asked.clock.now += 1000
 
-    assert (told.outcome, told.reason) == ("pending", "after_withdrawal")
+    assert (await press(asked, first, kind=LinkKind.CONFIRM)).outcome == "expired"
+    assert (await press(asked, first, Action.FRESH, kind=LinkKind.CONFIRM)).outcome == "pending"
+    assert (await press(asked, first, kind=LinkKind.CONFIRM)).reason == "newer_mail"
     assert await asked.events(message) == ["pending", "withdrawn", "pending"]
 
 
@@ -357,13 +406,25 @@ async def test_leaving_as_a_subject_nobody_knows_is_answered_alike(asked):
     assert await asked.entries(ghost) == []
 
 
-async def test_an_expired_link_grants_nothing_but_still_says_no(asked):
+async def test_an_expired_link_grants_nothing_but_gets_a_person_a_fresh_one_by_mail(asked):
     message = await asked.ask()
     asked.clock.now += 31 * DAY
 
-    assert (await press(asked, message)).outcome == "expired"
+    yes = await press(asked, message)
+    bot = await press(asked, message, Action.FRESH, visit=a_visit(sec_purpose="prefetch"))
+    assert (yes.outcome, bot.outcome) == ("expired", "expired")
     assert await asked.entries(message) == []
-    assert (await press(asked, message, Action.NO)).outcome == "objected"
+    fresh = await press(asked, message, Action.FRESH)
+    assert (fresh.outcome, fresh.reason) == ("pending", "fresh")
+    assert (await press(asked, await asked.confirmation(message), kind=LinkKind.CONFIRM)).outcome == "granted"
+
+
+async def test_an_expired_link_still_says_no(asked):
+    message = await asked.ask()
+    asked.clock.now += 31 * DAY
+
+    assert (await press(asked, message, Action.NO)).outcome == "refused"
+    assert (await press(asked, message, Action.NEVER)).outcome == "objected"
 
 
 async def test_a_test_email_never_creates_a_consent(asked):
@@ -371,7 +432,7 @@ async def test_a_test_email_never_creates_a_consent(asked):
 
     outcomes = [(await press(asked, message, action)).outcome for action in Action]
 
-    assert outcomes == ["test"] * 4
+    assert outcomes == ["test"] * 6
     assert await asked.entries(message) == []
     assert not await suppressed(asked)
 

@@ -85,6 +85,21 @@ def test_all_faults_are_told_at_once(tmp_path: Path):
     ]
 
 
+@pytest.mark.parametrize(
+    "url", ["http://hop", "smtp://", "hop:25", "smtp://hop:0", "smtp://hop:99999", "smtp://user@hop", "smtps://hop/x"]
+)
+def test_a_hop_that_cannot_be_one_is_refused_without_repeating_it(url: str):
+    (fault,) = refused({"HANDRAISER_SMTP_URL": url}).faults
+
+    assert fault.pointer == "smtp_url"
+    assert "smtps://user:password@host" in fault.detail
+
+
+@pytest.mark.parametrize("url", ["", "smtp://127.0.0.1:2525", "smtps://shop:p%40ss@hop.example"])
+def test_a_hop_is_host_port_and_login(url: str):
+    assert load({"HANDRAISER_SMTP_URL": url}).smtp_url == url
+
+
 @pytest.mark.parametrize("days", [35, 90])
 def test_messages_are_kept_longer_than_their_links_live(days: int):
     assert load({"HANDRAISER_MESSAGE_DAYS": str(days)}).message_days == days

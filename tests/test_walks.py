@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mailserver import Inbox, links_of
 from running import BOATS, HIDDEN, TENTS, Running, an_order, running, settings_for, the_ask
 
 
@@ -113,6 +114,40 @@ async def test_a_machine_that_presses_only_makes_it_pending(house: Running):
 
     _, known = await house.get("/v1/consents?customer_id=7")
     assert known["standing"] == {"offers": "pending"}
+
+
+async def test_from_a_doubtful_press_over_a_real_confirmation_mail_to_the_consent(
+    database_url: str, tmp_path: Path, compiled: dict[bytes, str]
+):
+    hop = Inbox()
+    async with hop.open(), running(settings_for(tmp_path, database_url, smtp_url=hop.url), compiled) as house:
+        link = the_ask(await house.email(an_order(customer={"locale": "nl"})))
+        status, page = await house.press(link, **{"Sec-Fetch-User": ""})
+        assert status == 200
+        assert "Nog één stap: kijk in uw inbox" in page
+
+        mail = await hop.next()
+        assert mail["To"] == "alice@example.com"
+        confirm, decline, never = links_of(mail)
+        for shown in (confirm, decline, never):
+            assert (await house.open(shown))[0] == 200
+        assert (await house.get("/v1/consents?customer_id=7"))[1]["standing"] == {"offers": "pending"}
+
+        await asyncio.sleep(2.1)  # links of one mail opened within two seconds are a scanner's
+        status, _ = await house.press(confirm)
+        assert status == 200
+        _, known = await house.get("/v1/consents?customer_id=7")
+        assert known["standing"] == {"offers": "granted"}
+        granted = next(one for one in known["entries"] if one["event"] == "granted")
+        assert granted["touchpoint"] == "email:confirmation"
+        message = mail["Message-ID"].strip("<>").partition("@")[0]
+        assert granted["message_id"].replace("-", "") == message
+        assert (await house.get(f"/v1/messages/{granted['message_id']}"))[1]["type"] == "confirmation"
+
+        status, _ = await house.submit(never, {"List-Unsubscribe": "One-Click"}, **{"User-Agent": "Go-http-client/2.0"})
+        assert status == 200
+        assert (await house.get("/v1/consents?customer_id=7"))[1]["standing"] == {"offers": "withdrawn"}
+        assert len(hop.mails) == 1
 
 
 async def test_the_consent_of_one_company_never_shows_in_anothers(house: Running):

@@ -11,16 +11,16 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from importlib import resources
 from typing import Any
 
 from aiohttp import web
 
 from handraiser.answer import Answer
+from handraiser.answer.confirming import EVENT, Confirming
 from handraiser.core import market
 from handraiser.core.catalogue import Shelf
-from handraiser.core.composed import Composed
 from handraiser.core.ledger_head import HeadKeys
 from handraiser.core.links import Links, SigningKey
 from handraiser.core.mjml.fill import Engine
@@ -28,9 +28,12 @@ from handraiser.doors.api import Emails, Messages
 from handraiser.doors.batch import Batch
 from handraiser.doors.consents import Consents
 from handraiser.doors.control import Control
+from handraiser.doors.counting import count
 from handraiser.doors.customers import Customers
 from handraiser.doors.keys import Keys
+from handraiser.doors.mailer import carriers
 from handraiser.doors.openapi import Operation, Reference
+from handraiser.doors.outbox import Outbox
 from handraiser.doors.pages import Pages
 from handraiser.doors.purposes import Purposes
 from handraiser.doors.web import Front, Health, static_routes
@@ -73,6 +76,7 @@ class Service:
     links: Links
     enrich: Enrich
     answer: Answer
+    outbox: Outbox
     publish: Publish
     report: Report
     govern: Govern
@@ -153,6 +157,7 @@ async def open_service(settings: Settings, now: Clock | None = None) -> AsyncIte
         ):
             task = asyncio.create_task(_every(seconds, work))
             stack.push_async_callback(_stop, task)
+        stack.push_async_callback(_stop, asyncio.create_task(service.outbox.run()))
         if settings.database.startswith("sqlite"):
             control = Control(settings.state_dir, service.command)
             await control.open()
@@ -194,9 +199,10 @@ def _build(
         before_asking=answer.apply_journal,
         **shared,
     )
+    outbox = _outbox(settings, database, words, **shared)
     govern = Govern(database, writer, now, new_id, settings.origin)
     kept = KeptHeads(settings.state_dir / FILE_NAME, HeadKeys([key[:2] for key in settings.keys("signing_keys")]))
-    _count(metrics, enrich, answer, writer)
+    count(metrics, enrich, answer, writer, outbox)
     return Service(
         settings=settings,
         database=database,
@@ -204,6 +210,7 @@ def _build(
         links=links,
         enrich=enrich,
         answer=answer,
+        outbox=outbox,
         publish=publish,
         report=Report(database, pepper[1]),
         govern=govern,
@@ -240,28 +247,12 @@ def _publish(
     )
 
 
-def _count(metrics: Metrics, enrich: Enrich, answer: Answer, writer: Writer) -> None:
-    """Let the stories tell the metrics what happened; a shop is a label, a customer never."""
-    of = lru_cache(maxsize=4096)(lambda counter, *labels: counter.labels(*labels))
-
-    def composed(one: Composed) -> None:
-        slug = one.shop.slug
-        outcome = "replayed" if one.replayed else one.skipped_reason or ("composed" if one.message_id else "dry_run")
-        of(metrics.emails, slug, one.email["type"], outcome).inc()
-        for skip in one.decision.skipped:
-            if skip.reason == "fill_failed":
-                of(metrics.fill_failures, slug, skip.block).inc()
-        if outcome in ("replayed", "dry_run"):
-            return
-        for skip in one.decision.skipped:
-            of(metrics.skipped, slug, skip.reason).inc()
-        for placement in one.decision.placements:
-            of(metrics.blocks, slug, placement.legal_class).inc()
-
-    enrich.observers.append(composed)
-    answer.observers.append(lambda slug, outcome: metrics.presses.labels(slug, outcome).inc())
-    answer.visit_observers.append(lambda slug, verdict: metrics.clicks.labels(slug, verdict).inc())
-    metrics.queue.set_function(lambda: writer.depth)
+def _outbox(settings: Settings, database: Database, words: Callable[[str], Mapping[str, str]], **shared: Any) -> Outbox:
+    """What leaves by itself, and who writes it."""
+    template = (settings.templates / "emails" / "confirmation.html").read_text(encoding="utf-8")
+    needed = {name: shared[name] for name in ("links", "markets", "sealer", "clock")}
+    confirming = Confirming(database=database, template=template, words=words, **needed)
+    return Outbox(database, carriers(settings.smtp_url, {EVENT: confirming.letter}), shared["clock"])
 
 
 def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Application:
@@ -333,6 +324,8 @@ async def run(
 
 async def serve(settings: Settings) -> None:
     """``handraiser serve``."""
+    if not settings.smtp_url:
+        log.warning("smtp_url is not set: confirmation mails wait in the outbox")
     async with open_service(settings) as service:
         await run(service, web_app(service))
 

@@ -21,7 +21,7 @@ import orjson
 
 from handraiser.app import Service, clock, open_service, run, web_app
 from handraiser.core.shop import Shop
-from handraiser.doors.catcher import Catcher
+from handraiser.doors.catcher import Catcher, Loopback
 from handraiser.doors.demo import Answered, Caught, Demo, Mailbox, Sample, for_viewing, moved
 from handraiser.errors import HandraiserError
 from handraiser.settings import Settings
@@ -57,7 +57,11 @@ async def run_demo(settings: Settings, *, as_json: bool = False) -> None:
     keeper = Keeper.open(settings.state_dir / "demo")
     waiting = asyncio.create_task(_ask_for_patience())
     # No load balancer has to notice that a demo stops, so nothing is waited for.
-    async with open_service(settings.model_copy(update={"drain_seconds": 0.0})) as service:
+    loopback = Loopback()
+    async with (
+        loopback.open() as smtp_url,
+        open_service(settings.model_copy(update={"drain_seconds": 0.0, "smtp_url": smtp_url})) as service,
+    ):
         settings = service.settings
         shops = [await _shop(service, slug, settings) for slug in SHOPS]
         for controller_id in {shop.controller.id for shop in shops}:
@@ -71,11 +75,10 @@ async def run_demo(settings: Settings, *, as_json: bool = False) -> None:
         catcher = Catcher(
             mailbox,
             database=service.database,
-            links=service.links,
             shops=shops,
             pepper=settings.keys("pepper")[-1][1],
-            confirmation=files.confirmation,
         )
+        loopback.taken_by(catcher.received)
         service.enrich.observers.append(catcher.composed)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=API_SECONDS)) as session:
             sender = Sender(session, _base(settings), keys)
@@ -87,7 +90,6 @@ async def run_demo(settings: Settings, *, as_json: bool = False) -> None:
                 send=sender.send,
                 press=sender.press_as_script,
                 statuses=catcher.statuses,
-                collect=catcher.collect,
                 seconds=settings.body_seconds,
             )
 
@@ -128,11 +130,10 @@ async def _ask_for_patience() -> None:
 
 @dataclass(frozen=True, slots=True)
 class DemoFiles:
-    """What ``templates/demo`` holds: the page's files, the samples and the confirmation mail's template."""
+    """What ``templates/demo`` holds: the page's files and the samples."""
 
     served: Mapping[str, bytes]
     samples: Sequence[Sample]
-    confirmation: str
 
     @classmethod
     def read(cls, folder: Any) -> DemoFiles:
@@ -144,7 +145,7 @@ class DemoFiles:
             Sample(name=file.name.removesuffix(".json"), **orjson.loads(file.read_bytes()))
             for file in sorted(folder.joinpath("orders").iterdir(), key=lambda file: file.name)
         ]
-        return cls(served, samples, folder.joinpath("confirmation.html").read_text(encoding="utf-8"))
+        return cls(served, samples)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -71,6 +72,9 @@ class Settings(BaseModel):
     signing_keys: SigningKeys = Field("", repr=False, description="kid:secret[:withdraw-only],… oldest first")
     data_keys: KeyList = Field("", repr=False, description="kid:secret,… that seal addresses at rest, oldest first")
     pepper: KeyList = Field("", repr=False, description="id:secret that keys the look-up hash of addresses")
+    smtp_url: str = Field(
+        "", repr=False, description="smtp[s]://[user:password@]host[:port] that takes our own confirmation mails"
+    )
     templates_dir: Path | None = Field(None, description="own templates instead of the built-in ones")
     trusted_proxies: tuple[str, ...] = Field((), description="networks (CIDR) whose X-Forwarded-For and -Proto count")
     body_limit_bytes: int = Field(2_000_000, ge=10_000, le=50_000_000, description="largest request body, bytes")
@@ -123,6 +127,23 @@ class Settings(BaseModel):
     def _known_database(cls, value: str) -> str:
         if value and not value.startswith(("sqlite:///", "postgresql://", "postgres://")):
             raise ValueError("write sqlite:///file or postgresql://user@host/name")
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _hop(cls, value: str) -> str:
+        if not value:
+            return value
+        parts = urlsplit(value)
+        wanted = "write smtp://host:port or smtps://user:password@host"
+        if parts.scheme not in ("smtp", "smtps") or not parts.hostname or parts.path.strip("/") or parts.query:
+            raise ValueError(wanted)
+        try:
+            port = parts.port
+        except ValueError:
+            raise ValueError(wanted) from None
+        if port == 0 or (parts.username is None) != (parts.password is None):
+            raise ValueError(wanted)
         return value
 
     @field_validator("pepper")

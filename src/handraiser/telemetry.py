@@ -90,5 +90,8 @@ class Metrics:
         self.clicks = Counter(
             "handraiser_clicks", "Visits of signed links", ["shop", "verdict"], registry=self.registry
         )
+        self.carried = Counter(
+            "handraiser_carried", "Outbox events handed over, or not", ["carrier", "outcome"], registry=self.registry
+        )
         self.store_errors = Counter("handraiser_store_errors", "Database faults met", registry=self.registry)
         self.queue = Gauge("handraiser_write_queue", "Writes waiting for a commit", registry=self.registry)

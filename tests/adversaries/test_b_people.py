@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from handraiser.core.links import LinkKind
 from siege import DAY, HOUR, SAFARI, Asked, Siege
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -77,7 +76,7 @@ async def test_b13_a_press_without_any_attestation_gets_there_by_the_confirmatio
     await siege.press(alice.link, press="", browser=SAFARI)
     assert await siege.events(alice) == ["pending"]
 
-    await siege.press(siege.another_link(alice, LinkKind.CONFIRM), press="", browser=SAFARI)
+    await siege.press(await siege.confirmation_link(alice), press="", browser=SAFARI)
 
     assert await siege.events(alice) == ["pending", "granted"]
     assert (await siege.known(alice))["entries"][1]["attestation"] == "fetch_metadata"
@@ -86,7 +85,9 @@ async def test_b13_a_press_without_any_attestation_gets_there_by_the_confirmatio
 async def test_a_script_that_presses_in_the_confirmation_mail_too_is_still_no_person(siege: Siege):
     alice = await siege.ask()
 
-    for link in (alice.link, siege.another_link(alice, LinkKind.CONFIRM)):
+    await siege.press(alice.link, press="script", browser=SAFARI)
+
+    for link in (alice.link, await siege.confirmation_link(alice)):
         await siege.press(link, press="script", browser=SAFARI)
         await siege.press(link, press="script", Sec_Fetch_User=None)
         await siege.press(link, press="", browser={"User-Agent": "Wapiti/3.2", "Accept-Language": "en"})

@@ -91,8 +91,6 @@ class FakeService:
             found.append(Status(state, [entry] if state == "granted" else []))
         return found
 
-    async def collect(self) -> None: ...
-
 
 @pytest.fixture
 def service(tmp_path: Path) -> FakeService:
@@ -114,7 +112,6 @@ async def url(aiohttp_server: Any, service: FakeService) -> str:
         send=service.send,
         press=service.press,
         statuses=service.statuses,
-        collect=service.collect,
     )
     app = web.Application(middlewares=[Front(Metrics()).middleware])
     app.add_routes(door.routes())

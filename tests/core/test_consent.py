@@ -31,8 +31,8 @@ def yes(*standings: Standing, attested: bool = True, bot: bool = False, sent_at:
     )
 
 
-def confirm(*standings: Standing, attested: bool = True, bot: bool = False):
-    return consent.after_confirm(standings, "tips", attested=attested, bot=bot, now=NOW)
+def confirm(*standings: Standing, attested: bool = True, bot: bool = False, sent_at: int = NOW):
+    return consent.after_confirm(standings, "tips", attested=attested, bot=bot, sent_at=sent_at, now=NOW)
 
 
 def test_a_persons_yes_grants():
@@ -73,7 +73,7 @@ def test_a_confirmation_grants_only_what_waits_for_it(standings, attested, bot):
 def test_a_confirmation_has_seven_days():
     assert confirm(Standing("tips", State.PENDING, NOW - CONFIRM_LIFE_MS)).event is Event.GRANTED
     late = confirm(Standing("tips", State.PENDING, NOW - CONFIRM_LIFE_MS - 1))
-    assert (late.event, late.reason) == (Event.PENDING, "not_waiting")
+    assert (late.event, late.reason) == (None, "not_waiting")
 
 
 def test_what_is_granted_stays_granted():
@@ -106,23 +106,53 @@ def test_a_late_goodbye_leaves_alone_what_a_newer_message_led_to():
 
 
 @pytest.mark.parametrize(
-    ("before", "after"),
+    ("before", "no", "never"),
     [
-        ("granted", "withdrawn"),
-        ("pending", "withdrawn"),
-        ("none", "objected"),
-        ("voided", "objected"),
-        ("refused", "objected"),
+        ("granted", "withdrawn", "withdrawn"),
+        ("pending", "refused", "objected"),
+        ("none", "refused", "objected"),
+        ("lapsed", "refused", "objected"),
+        ("voided", "refused", "objected"),
+        ("refused", "refused", "objected"),
+        ("withdrawn", "withdrawn", "withdrawn"),
+        ("objected", "objected", "objected"),
     ],
 )
-def test_no_withdraws_what_was_given_and_objects_to_the_rest(before, after):
-    assert consent.after_no(Standing("tips", State(before))).state == after
+def test_no_and_never_withdraw_what_was_given_and_keep_the_rest_away(before, no, never):
+    assert consent.after_no(Standing("tips", State(before))).state == no
+    assert consent.after_never(Standing("tips", State(before))).state == never
 
 
 def test_no_twice_is_once():
-    assert consent.after_no(Standing("tips", State.OBJECTED)).already
+    assert consent.after_no(Standing("tips", State.REFUSED)).already
+    assert consent.after_never(Standing("tips", State.OBJECTED)).already
     assert consent.after_not_me(Standing("tips", State.VOIDED)).already
     assert consent.after_undo(Standing("tips")).already
+
+
+def test_a_confirmation_mail_of_an_earlier_wait_grants_nothing():
+    waits = Standing("tips", State.PENDING, NOW - 5)
+
+    assert (confirm(waits, sent_at=NOW - 6).event, confirm(waits, sent_at=NOW - 6).reason) == (None, "newer_mail")
+    assert confirm(waits, sent_at=NOW - 5).event is Event.GRANTED
+
+
+def test_a_goodbye_outlasts_the_standing_that_forgot_it():
+    lapsed = Standing("tips", State.LAPSED, NOW - 1)
+
+    answer = consent.after_yes(
+        [lapsed], "tips", attested=True, bot=False, sent_at=NOW - 9, double_opt_in=False, now=NOW, left=NOW - 8
+    )
+
+    assert (answer.event, answer.reason) == (Event.PENDING, "after_withdrawal")
+
+
+def test_a_fresh_link_is_a_new_wait_for_all_but_machines():
+    refused = Standing("tips", State.REFUSED, NOW)
+
+    assert consent.after_fresh(refused, bot=False, now=NOW).event is Event.PENDING
+    assert consent.after_fresh(refused, bot=True, now=NOW) == consent.Answer(None, State.REFUSED, "bot")
+    assert consent.after_fresh(Standing("tips", State.GRANTED), bot=False, now=NOW).already
 
 
 @given(states)

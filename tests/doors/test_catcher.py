@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import json
-import uuid
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import aiosmtplib
 import pytest
 
 from handraiser.core.composed import Composed
 from handraiser.core.consent import Entry
-from handraiser.core.links import LinkKind, Links, SigningKey
+from handraiser.core.links import Link, LinkKind, Links, SigningKey
+from handraiser.core.message import compose
 from handraiser.core.mjml.fill import Filled
 from handraiser.core.placement import Decision, Placement, Skip
 from handraiser.core.shop import Controller, Shop
-from handraiser.doors.catcher import Catcher, as_payload
+from handraiser.doors.catcher import Catcher, Loopback, as_payload
 from handraiser.doors.demo import Mailbox
 from handraiser.errors import Fault
-from handraiser.store import ledger, outbox
+from handraiser.store import ledger
 from handraiser.store.database import Database
 from handraiser.store.ledger import Append, Change, StoredWording
-from handraiser.store.outbox import OutboxRow
 from handraiser.store.recording import record
 from rows import NOW, PEPPER, TENT_SHOP, TENTS, a_recording, an_id
 
-FOLDER = Path(__file__).parents[2] / "templates" / "demo"
 SHOP = Shop(
     Controller(TENTS, "tents", "Tents", address_lines=("Main Street 1",)),
     TENT_SHOP,
@@ -39,6 +37,9 @@ SHOP = Shop(
     sender_address="hello@tents.example",
 )
 LINKS = Links([SigningKey(1, b"k" * 32)])
+DECISION = Decision(
+    "confirmation", b"", (Placement("ask", "newsletter", b"b" * 16, 1, "a", "ask", "tips", b"w" * 32, b""),)
+).to_json()
 URL = "http://tents.localhost/o/token"
 
 
@@ -99,8 +100,7 @@ def mailbox(tmp_path: Path) -> Mailbox:
 
 @pytest.fixture
 def catcher(database: Database, mailbox: Mailbox) -> Catcher:
-    template = (FOLDER / "confirmation.html").read_text()
-    return Catcher(mailbox, database=database, links=LINKS, shops=[SHOP], pepper=PEPPER, confirmation=template)
+    return Catcher(mailbox, database=database, shops=[SHOP], pepper=PEPPER)
 
 
 async def state(catcher: Catcher, mailbox: Mailbox, n: int = 0) -> str:
@@ -158,29 +158,48 @@ async def test_a_press_shows_in_every_mail_to_the_same_reader_with_the_words_sho
     )
 
 
-async def test_a_confirmation_mail_is_caught_once_and_left_in_the_outbox(catcher, mailbox, database):
-    payload = {"message_id": str(uuid.UUID(bytes=an_id(1))), "purpose": "tips"}
-    row = OutboxRow(an_id(7), TENTS, "confirmation.mail", payload, NOW + 5, NOW + 5, carrier="mail")
+async def test_our_own_mail_is_caught_as_it_came_over_smtp(catcher, mailbox, database):
     async with database.transaction() as tx:
-        await record(tx, [a_recording(1, locale="nl", country="NL")])
-        await outbox.put(tx, [row, replace(row, id=an_id(8), payload={"message_id": str(uuid.UUID(bytes=an_id(99)))})])
-    catcher.composed(a_composed(1))
+        await record(tx, [a_recording(1, type="confirmation", locale="nl", country="NL", decision=DECISION)])
+    link = "http://tents.localhost/o/" + LINKS.sign(Link(1, an_id(1), LinkKind.CONFIRM))
+    content = compose(
+        subject="Bevestig uw aanmelding",
+        html=f'<a href="{link}">Ja</a>',
+        text=f"Ja:\n{link}\n\nNee:\n{link}?no\n",
+        sender=("Tents", "hello@tents.example"),
+        to=("", "alice@example.com"),
+        headers={},
+        message_id=f"<{an_id(1).hex()}@tents.example>",
+        sent_at=NOW,
+    )
+    loopback = Loopback()
+    loopback.taken_by(catcher.received)
 
-    await catcher.collect()
-    await catcher.collect()
+    async with loopback.open() as url, aiosmtplib.SMTP(hostname="127.0.0.1", port=int(url.rpartition(":")[2])) as hop:
+        for _ in range(2):
+            await hop.sendmail("hello@tents.example", ["alice@example.com"], content)
 
-    mail, _ = mailbox.newest(9)
+    (mail,) = mailbox.newest(9)
     assert (mail.kind, mail.to, mail.subject, mail.at) == (
         "confirmation",
         "alice@example.com",
-        "Bevestig uw wens",
-        NOW + 5,
+        "Bevestig uw aanmelding",
+        NOW + 1,
     )
-    assert LINKS.read(mail.ask_url.rpartition("/")[2]).kind is LinkKind.CONFIRM
-    assert "Tents &lt;b&gt;" in mail.html
-    assert mail.ask_url in mail.text
-    assert len(await outbox.recent(database, TENTS, carrier="mail")) == 2
-    assert len(mailbox.newest(9)) == 2
+    assert (mail.ask_url, mail.purpose, mail.shop, mail.sender) == (
+        link,
+        "tips",
+        "tents",
+        "Tents <hello@tents.example>",
+    )
+    assert f"{link}?no" in mail.text
+
+
+@pytest.mark.parametrize("message_id", ["", "<no-id@tents.example>", f"<{an_id(9).hex()}@tents.example>"])
+async def test_a_mail_that_names_no_message_is_left_out(catcher, mailbox, message_id):
+    await catcher.received(f"Message-ID: {message_id}\r\nSubject: x\r\n\r\ny\r\n".encode())
+
+    assert mailbox.newest(9) == []
 
 
 def test_a_normal_form_becomes_the_json_it_came_from():

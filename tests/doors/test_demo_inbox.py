@@ -64,8 +64,6 @@ class FakeApi:
     async def statuses(self, mails: Any, entries: bool) -> list[Status]:
         return [Status(self.state, [{"event": self.state}] if entries else ()) for _ in mails]
 
-    async def collect(self) -> None: ...
-
 
 @pytest.fixture
 def mailbox(tmp_path: Path) -> Mailbox:
@@ -91,7 +89,6 @@ async def client(aiohttp_client: Any, mailbox: Mailbox, api: FakeApi) -> Any:
         send=api.send,
         press=api.press,
         statuses=api.statuses,
-        collect=api.collect,
     )
     app = web.Application(middlewares=[Front(Metrics()).middleware])
     app.add_routes(door.routes())

@@ -137,7 +137,7 @@ async def test_before_the_press_the_page_says_what_is_promised_to_whom_and_that_
     assert page.title == "You are not signed up yet"
     for said in (PROMISE.what, PROMISE.frequency, PROMISE.benefit, PROMISE.button, "a•••@e…", "Tents &amp; Co"):
         assert said in page.body
-    for said in ("No thanks, don’t ask again", "Not you?", "Your order is not affected", "https://tents.example/p"):
+    for said in ("No thanks", "Don’t ask again", "Not you?", "Your order is not affected", "https://tents.example/p"):
         assert said in page.body
     assert "alice" not in page.body
     assert PROMISE.benefit_now not in page.body
@@ -203,10 +203,10 @@ async def test_the_withdraw_page_speaks_the_emails_language_too(asked, browser):
     assert "afgemeld" in (await browser.send("POST", u(asked, message))).body
 
 
-async def test_after_a_no_the_page_says_so_and_an_old_link_leads_to_a_second_step(asked, browser):
+async def test_after_a_never_the_page_says_so_and_an_old_link_leads_to_a_second_step(asked, browser):
     message = await asked.ask()
 
-    said = await browser.press(o(asked, message), "no", trusted=False)
+    said = await browser.press(o(asked, message), "never", trusted=False)
     later = await browser.get(o(asked, message))
 
     assert said.title == "All right: we will not ask you again"
@@ -214,19 +214,101 @@ async def test_after_a_no_the_page_says_so_and_an_old_link_leads_to_a_second_ste
     assert (await browser.press(o(asked, message), page=later)).title == "One step left: look in your inbox"
 
 
-async def test_an_expired_link_has_a_way_onward(asked, browser):
+async def test_no_thanks_is_for_a_year_and_can_be_made_for_good_at_once(asked, browser):
     message = await asked.ask()
+
+    page = await browser.press(o(asked, message), "no")
+
+    assert page.title == "All right: no emails"
+    assert "12 months" in page.body
+    assert await asked.states(message) == {"tips": "refused"}
+    assert (await browser.press(o(asked, message), "never", page=page)).title == "All right: we will not ask you again"
+    assert await asked.states(message) == {"tips": "objected"}
+
+
+async def test_the_mails_no_thanks_opens_the_page_with_the_no_first_and_records_nothing_itself(asked, browser):
+    message = await asked.ask(market="DE")
+    await browser.press(o(asked, message))
+    link = o(asked, await asked.confirmation(message), LinkKind.CONFIRM)
+
+    page = await browser.get(f"{link}?no")
+
+    assert page.title == "You do not want this?"
+    assert re.findall(r'name="action" value="(\w+)"', page.body) == ["no", "never", "yes"]
+    assert await asked.states(message) == {"tips": "pending"}
+    assert (await browser.press(link, "no", page=page)).title == "All right: no emails"
+    assert await asked.states(message) == {"tips": "refused"}
+
+
+async def test_who_waits_for_the_confirmation_mail_is_told_so_on_the_second_visit(asked, browser):
+    message = await asked.ask(market="DE")
+    first = await browser.press(o(asked, message))
+    second = await browser.get(o(asked, message))
+
+    for page in (first, second):
+        assert page.title == "One step left: look in your inbox"
+        assert "Nothing starts until you press there." in page.body
+        assert "a•••@e…" in page.body
+    assert 'value="yes"' not in second.body
+
+
+async def test_who_a_scanner_made_wait_can_still_press_here(asked, browser):
+    message = await asked.ask()
+    await browser.press(o(asked, message), trusted=False, Sec_Fetch_User=None)
+
+    page = await browser.get(o(asked, message))
+
+    assert "One step is left" in page.body
+    assert (await browser.press(o(asked, message), page=page)).title == "Done: you are signed up"
+
+
+async def test_a_flooder_is_told_to_look_in_the_inbox(asked, browser):
+    message = await asked.ask(market="DE")
+    for _ in range(3):
+        await browser.press(o(asked, message))
+        await browser.press(o(asked, message), "no")
+
+    page = await browser.press(o(asked, message))
+
+    assert page.title == "Please look in your inbox"
+    assert await asked.states(message) == {"tips": "refused"}
+
+
+async def test_an_expired_link_gets_a_fresh_one_by_mail_and_still_says_no(asked, browser):
+    message, other = await asked.ask(), await asked.ask(2, "bob@example.com")
     before = await browser.get(o(asked, message))
     asked.clock.now += 30 * DAY + 1
 
     page = await browser.get(o(asked, message))
-    fresh = await browser.press(o(asked, message), page=page)
+    late = await browser.press(o(asked, message), page=before)
+    again = await browser.press(o(asked, message), page=page)
+    fresh = await browser.press(o(asked, message), "fresh", page=page)
 
-    assert (page.status, fresh.status) == (410, 410)
-    assert TENT.url in page.body
-    assert before.status == 200
-    assert await asked.entries(message) == []
-    assert (await browser.press(o(asked, message), "no", page=page)).status == 200
+    assert (before.status, page.status, again.status) == (200, 410, 410)
+    assert late.status == 410
+    assert page.title == "This link is too old: get a fresh one"
+    assert (fresh.status, fresh.title) == (200, "One step left: look in your inbox")
+    assert await asked.states(message) == {"tips": "pending"}
+    link = o(asked, await asked.confirmation(message), LinkKind.CONFIRM)
+    assert (await browser.press(link)).title == "Done: you are signed up"
+    assert (await browser.press(o(asked, other), "no")).status == 200
+    assert await asked.states(other) == {"tips": "refused"}
+
+
+async def test_a_confirmation_mails_link_expires_after_seven_days_and_gets_a_fresh_one_too(asked, browser):
+    message = await asked.ask(market="DE")
+    await browser.press(o(asked, message))
+    link = o(asked, await asked.confirmation(message), LinkKind.CONFIRM)
+    asked.clock.now += 7 * DAY + 1
+
+    page = await browser.get(link)
+
+    assert (page.status, page.title) == (410, "This link is too old: get a fresh one")
+    assert "It worked for 7 days." in page.body
+    assert (await browser.press(link, "fresh", page=page)).title == "One step left: look in your inbox"
+    newest = o(asked, await asked.confirmation(message), LinkKind.CONFIRM)
+    assert newest != link
+    assert (await browser.press(newest)).title == "Done: you are signed up"
 
 
 async def test_a_test_email_says_that_nothing_is_recorded(asked, browser):
@@ -392,9 +474,10 @@ async def test_the_confirmation_mails_link_grants(asked, browser):
     message = await asked.ask(market="DE")
     await browser.press(o(asked, message))
 
-    page = await browser.get(o(asked, message, LinkKind.CONFIRM))
-    script = await browser.press(o(asked, message, LinkKind.CONFIRM), page=page, trusted=False, Sec_Fetch_User=None)
-    person = await browser.press(o(asked, message, LinkKind.CONFIRM), page=page)
+    link = o(asked, await asked.confirmation(message), LinkKind.CONFIRM)
+    page = await browser.get(link)
+    script = await browser.press(link, page=page, trusted=False, Sec_Fetch_User=None)
+    person = await browser.press(link, page=page)
 
     assert page.title == "One last press: you are not signed up yet"
     assert script.title == "Not yet: please press once more"
@@ -485,7 +568,7 @@ async def test_in_an_outage_leaving_works_and_a_yes_is_honestly_refused(asked, b
     look = await browser.get(o(asked, message))
 
     assert (yes.status, yes.title) == (503, "Your answer was not saved")
-    assert "You are not signed up." in yes.body
+    assert "You are not signed up, and your order is safe." in yes.body
     assert "Your order is not affected" in yes.body
     assert (no.status, no.title) == (200, "All right: we will not ask you again")
     assert (shown.status, gone.status, gone.title) == (200, 200, "You are unsubscribed")

@@ -17,7 +17,6 @@ import aiohttp
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from browsing import CHROMIUM, FLAGS
-from handraiser.core.links import LinkKind
 from running import running, settings_for
 from siege import HOUR, SAFARI, Asked, Clock, Siege
 from threads import Threaded, in_a_thread
@@ -238,7 +237,7 @@ def in_safari_without_scripts(scene: Scene) -> None:
 def in_safari_without_scripts_and_again(scene: Scene) -> None:
     in_safari_without_scripts(scene)
     assert scene.outcome() == "pending"
-    confirm = scene.siege.another_link(scene.asked, LinkKind.CONFIRM)
+    confirm = scene.raw(scene.siege.confirmation_link(scene.asked))
     scene.raw(scene.siege.press(confirm, browser=SAFARI, press=""))
 
 

@@ -219,8 +219,8 @@ async def test_outbox_rows_are_written_with_the_message_and_taken_once(database:
     async with database.transaction() as tx:
         rest = await outbox.claim(tx, 2, NOW, 1000)
     assert [row.payload["n"] for row in (*taken, *rest)] == [0, 1, 2]
-    await writer.write(outbox.done, (TENTS, taken[0].id, NOW + 5))
-    await writer.write(outbox.failed, (TENTS, taken[1].id, NOW + DAY))
+    await writer.write(outbox.done, (TENTS, taken[0].id, NOW + 5, "sent", ""))
+    await writer.write(outbox.failed, (TENTS, taken[1].id, NOW + DAY, "451"))
     async with database.transaction() as tx:
         assert [row.id for row in await outbox.claim(tx, 9, NOW + 2000, 1000)] == [rest[0].id]
     async with database.transaction() as tx:

@@ -5,6 +5,6 @@ else, and is kept in a journal while the database is gone.
 """
 
 from handraiser.answer.asks import ASKS, Ask, Opened, Visit
-from handraiser.answer.presses import Action, Answer, Told
+from handraiser.answer.presses import GIVES, Action, Answer, Told
 
-__all__ = ["ASKS", "Action", "Answer", "Ask", "Opened", "Told", "Visit"]
+__all__ = ["ASKS", "GIVES", "Action", "Answer", "Ask", "Opened", "Told", "Visit"]

@@ -12,11 +12,12 @@ from handraiser.core.block import Promise
 from handraiser.core.consent import Standing, State
 from handraiser.core.links import Link, LinkKind, Links
 from handraiser.core.mailbox import masked
+from handraiser.core.market import Markets
 from handraiser.core.person import BURST_MS, Evidence
 from handraiser.core.placement import Decision, Placement
 from handraiser.core.shop import Shop
 from handraiser.errors import BadLink, NotFound, StoreUnavailable
-from handraiser.store import clicks, ledger, messages, shops, subjects
+from handraiser.store import clicks, ledger, messages, shops, subjects, waiting
 from handraiser.store.clicks import Trail
 from handraiser.store.database import Database
 from handraiser.store.ledger import StoredWording
@@ -66,6 +67,8 @@ class Ask:
     address: str
     standings: tuple[Standing, ...]
     version: int
+    left: int | None
+    double_opt_in: bool
     expired: bool
     leave_token: str
     trail: Trail
@@ -85,15 +88,19 @@ class Ask:
     @property
     def left_at(self) -> int | None:
         """When the reader left after this email was sent (ms); None when it did not."""
-        left = consent.left_at(self.standings)
+        last = consent.left_at(self.standings)
+        left = last if self.left is None else max(self.left, last or 0)
         return left if left is not None and left >= self.message.sent_at else None
 
 
 class Asks:
     """Reads links and what stands behind them; it never writes."""
 
-    def __init__(self, database: Database, links: Links, sealer: Sealer, clock: Callable[[], int]) -> None:
-        self._database, self._links, self._sealer, self._clock = database, links, sealer, clock
+    def __init__(
+        self, database: Database, links: Links, markets: Markets, sealer: Sealer, clock: Callable[[], int]
+    ) -> None:
+        self._database, self._links, self._markets, self._sealer = database, links, markets, sealer
+        self._clock = clock
         self._shops: dict[int, tuple[int, Shop]] = {}
         self._wordings: dict[tuple[bytes, bytes], StoredWording] = {}
 
@@ -134,15 +141,22 @@ class Asks:
             (subject,) = await subjects.find(session, [(controller_id, message.subject_id)])
             if subject is None or subject.erased_at is not None or subject.address is None:
                 raise NotFound("no such link")
-            version, standings = await standings_of(session, controller_id, subject.id)
+            version, left = await waiting.version_and_leaving(session, controller_id, subject.id)
+            standings = await standings_of(session, controller_id, subject.id)
             wording = await self._wording(session, controller_id, placement.wording_id or b"")
             now = self._clock()
             trail = await clicks.trail(
                 session, controller_id, message.id, subject.id, kind=int(link.kind), now=now, burst_ms=BURST_MS
             )
+        market = self._markets.under(shop.market_overrides).strictest(message.market.split("+"))
         content = json.loads(wording.content)
         standing = consent.of_purpose(standings, placement.purpose or "")
-        waits = link.kind is LinkKind.CONFIRM and consent.waiting(standing, now)
+        # A confirmation mail lives as long as what it confirms waits, an ask's link thirty days.
+        old = (
+            not consent.waiting(standing, now)
+            if link.kind is LinkKind.CONFIRM
+            else consent.expired(message.sent_at, now)
+        )
         return Ask(
             opened=opened,
             shop=shop,
@@ -157,7 +171,9 @@ class Asks:
             address=masked(self._sealer.open(controller_id, subject.address)),
             standings=standings,
             version=version,
-            expired=consent.expired(message.sent_at, now) and not waits,
+            left=left,
+            double_opt_in=market.confirm == "double_opt_in",
+            expired=old and standing.state is not State.GRANTED,
             leave_token=self._links.sign(Link(shop.number, subject.id, LinkKind.WITHDRAW)),
             trail=trail,
             grant=content.get("grant", "press"),
@@ -201,11 +217,10 @@ class Asks:
         return entry.seq if entry else None
 
 
-async def standings_of(reads: Reads, controller_id: bytes, subject_id: bytes) -> tuple[int, tuple[Standing, ...]]:
-    """The version, read first so that nothing newer hides behind it, and the email standings of a subject."""
-    version = await ledger.version_of(reads, controller_id, subject_id)
+async def standings_of(reads: Reads, controller_id: bytes, subject_id: bytes) -> tuple[Standing, ...]:
+    """The email standings of a subject; read the version first, so that nothing newer hides behind it."""
     found = await ledger.standing_of(reads, controller_id, subject_id)
-    return version, tuple(
+    return tuple(
         Standing(one.purpose, State(one.state), one.since, one.message_at, one.event_id)
         for one in found
         if one.channel == "email"

@@ -119,7 +119,8 @@ class Leaving:
                 (subject,) = await subjects.find(session, [(controller_id, subject_id)])
                 if subject is None or subject.erased_at is not None:
                     return
-                version, standings = await standings_of(session, controller_id, subject_id)
+                version = await ledger.version_of(session, controller_id, subject_id)
+                standings = await standings_of(session, controller_id, subject_id)
             now = self._clock()
             suppress = Suppression(subject.lookup, at or now, "left") if subject.lookup is not None else None
             own = [consent.of_purpose(standings, purpose)] if purpose else standings

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from handraiser.answer.asks import Ask, Asks, Opened, Visit
+from handraiser.answer.confirming import confirmation_message, confirmation_row
 from handraiser.answer.leaving import TRIES, Leaving
 from handraiser.answer.settling import Settling
 from handraiser.answer.visits import Visits, shown
@@ -18,7 +18,7 @@ from handraiser.core.links import LinkKind, Links
 from handraiser.core.market import Market, Markets
 from handraiser.core.person import GATE_MS, Judgement
 from handraiser.errors import NotFound, StoreError, StoreUnavailable
-from handraiser.store import ledger, messages
+from handraiser.store import ledger, messages, waiting
 from handraiser.store.database import Database
 from handraiser.store.journal import Journal
 from handraiser.store.ledger import Append, Appended, Change, Suppression
@@ -26,20 +26,31 @@ from handraiser.store.outbox import event_of
 from handraiser.store.subjects import Sealer
 from handraiser.store.writer import Writer
 
+_DAY_MS = 86_400_000
+
 
 class Action(StrEnum):
     """What a reader can answer on the page."""
 
     YES = "yes"
+    FRESH = "fresh"
     NO = "no"
+    NEVER = "never"
     NOT_ME = "not_me"
     UNDO = "undo"
 
 
+GIVES = frozenset({Action.YES, Action.FRESH})
+"""Answers that may lead to a consent: they need the database, and are never kept in the journal."""
+
+_BARS = frozenset({Action.NEVER, Action.NOT_ME})
+"""Answers after which a mailbox is asked no more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What became of an answer. ``outcome`` is a state, ``already``, ``expired`` or ``test``; ``ask`` is None when
-    the answer was kept in the journal."""
+    """What became of an answer. ``outcome`` is a state, ``already``, ``expired``, ``too_often`` or ``test``; ``ask`` is
+    None when the answer was kept in the journal."""
 
     outcome: str
     ask: Ask | None
@@ -70,7 +81,7 @@ class Answer:
         addresses that Enrich sealed."""
         self._database, self._writer, self._links, self._markets = database, writer, links, markets
         self._clock, self._new_id = clock, new_id
-        self._asks = Asks(database, links, sealer or Sealer(), clock)
+        self._asks = Asks(database, links, markets, sealer or Sealer(), clock)
         self._visits = Visits(writer, pepper, clock)
         self._leaving = Leaving(
             database=database, writer=writer, asks=self._asks, journal=journal, clock=clock, new_id=new_id
@@ -139,7 +150,7 @@ class Answer:
         try:
             told = await self._press(opened, visit, action, notice_id)
         except StoreUnavailable:
-            if action is Action.YES:
+            if action in GIVES:
                 raise
             at = await self._leaving.keep(opened)
             told = Told(State.WITHDRAWN if action is Action.UNDO else State.OBJECTED, None, at)
@@ -155,19 +166,21 @@ class Answer:
             now = self._clock()
             if ask.message.test:
                 return Told("test", ask, now)
-            if action is Action.YES and ask.expired and ask.standing.state is not State.GRANTED:
+            if ask.expired and (action is Action.YES or (action is Action.FRESH and judgement.verdict == "bot")):
                 return Told("expired", ask, ask.message.sent_at)
             provisional = await self._settling.provisional(ask) if action is Action.YES else False
             by_itself = visit.evidence.automatic and judgement.verdict == "human" and self.grants_by_itself(ask)
             answer = self._decide(ask, action, judgement, now, by_itself=by_itself, provisional=provisional)
+            if answer.event is Event.PENDING and await self._mailed_enough(ask, now):
+                return Told("too_often", ask, now)
             if answer.event is None:
-                if action in (Action.NO, Action.NOT_ME) and ask.subject.lookup is not None:
+                if action in _BARS and ask.subject.lookup is not None:
                     suppression = Suppression(ask.subject.lookup, now, action)
                     await self._writer.write(ledger.suppress, (ask.shop.controller.id, suppression))
                 outcome = "already" if answer.state is State.GRANTED else answer.state
                 return Told(outcome, ask, ask.standing.since or now, answer.reason)
             row = await self._append(ask, action, answer, judgement, visit, notice_id, now)
-            if attempt == TRIES - 1 and action is not Action.YES:
+            if attempt == TRIES - 1 and action not in GIVES:
                 row = replace(row, version_seen=None)
             result = await self._writer.write(ledger.append, row)
             if isinstance(result, Appended):
@@ -180,7 +193,10 @@ class Answer:
         attested, bot = judgement.attested, judgement.verdict == "bot"
         match action:
             case Action.YES if ask.opened.link.kind is LinkKind.CONFIRM:
-                return consent.after_confirm(ask.standings, ask.purpose, attested=judgement.confirms, bot=bot, now=now)
+                sent_at = ask.message.sent_at
+                return consent.after_confirm(
+                    ask.standings, ask.purpose, attested=judgement.confirms, bot=bot, sent_at=sent_at, now=now
+                )
             case Action.YES:
                 return consent.after_yes(
                     ask.standings,
@@ -188,13 +204,18 @@ class Answer:
                     attested=attested,
                     bot=bot,
                     sent_at=ask.message.sent_at,
-                    double_opt_in=self._market(ask).confirm == "double_opt_in",
+                    double_opt_in=ask.double_opt_in,
                     now=now,
+                    left=ask.left,
                     by_itself=by_itself,
                     provisional=provisional,
                 )
+            case Action.FRESH:
+                return consent.after_fresh(ask.standing, bot=bot, now=now)
             case Action.NO:
                 return consent.after_no(ask.standing)
+            case Action.NEVER:
+                return consent.after_never(ask.standing)
             case Action.NOT_ME:
                 return consent.after_not_me(ask.standing)
             case Action.UNDO:
@@ -226,7 +247,7 @@ class Answer:
             dedup_key=consent.dedup_key(message.id, "ask", action, ask.standing.event_id),
             jurisdiction=message.market,
             rule_version=message.rule_version,
-            touchpoint="email:confirmation" if ask.opened.link.kind is LinkKind.CONFIRM else message.touchpoint,
+            touchpoint=message.touchpoint,
             message_id=message.id,
             link_kind=int(ask.opened.link.kind),
             variant=ask.placement.variant,
@@ -243,23 +264,24 @@ class Answer:
             supersedes_seq=await self._asks.seq_of(controller_id, ask.standing),
             evidence_commit=consent.evidence_commit(evidence.salt, evidence.content),
         )
-        # A confirmation mail is the newer message: what it leads to must outlast a withdrawal made before it.
-        confirmed = ask.opened.link.kind is LinkKind.CONFIRM and answer.event is Event.GRANTED
-        message_at = ask.standing.since if confirmed else message.sent_at
         if answer.reason == consent.PROVISIONAL:
             events = [self._settling.later(entry)]
         else:
             events = [event_of(entry, self._new_id(now))]
+        mail = None
         if answer.event is Event.PENDING:
-            mail = {"message_id": str(uuid.UUID(bytes=message.id)), "purpose": ask.purpose, "reason": answer.reason}
-            events.append(
-                replace(event_of(entry, self._new_id(now)), event="confirmation.mail", payload=mail, carrier="mail")
-            )
+            mail = confirmation_message(message, self._new_id(now), now)
+            events.append(confirmation_row(mail))
         suppress = None
-        if action in (Action.NO, Action.NOT_ME) and ask.subject.lookup is not None:
+        if action in _BARS and ask.subject.lookup is not None:
             suppress = Suppression(ask.subject.lookup, now, action)
-        change = Change(entry, answer.state, message_at, evidence)
-        return Append((change,), tuple(events), suppress, version_seen=ask.version)
+        change = Change(entry, answer.state, message.sent_at, evidence)
+        return Append((change,), tuple(events), suppress, version_seen=ask.version, message=mail)
+
+    async def _mailed_enough(self, ask: Ask, now: int) -> bool:
+        """Whether the mailbox got all the confirmation mails that anybody may cause within a day."""
+        begun = await waiting.begun_since(self._database, ask.shop.controller.id, ask.subject.id, now - _DAY_MS)
+        return begun >= consent.CONFIRMATIONS_A_DAY
 
     async def leave(self, opened: Opened, *, one_click: bool) -> int:
         """Withdraw everything; see :meth:`handraiser.answer.leaving.Leaving.leave`."""

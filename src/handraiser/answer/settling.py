@@ -58,7 +58,7 @@ class Settling:
             async with self._database.transaction() as tx:
                 due = await outbox.claim(tx, AT_ONCE, self._clock(), LEASE_MS, (CARRIER,))
                 done = [row for row in due if await self._decide(tx, row)]
-                await outbox.done(tx, [(row.controller_id, row.id, self._clock()) for row in done])
+                await outbox.done(tx, [(row.controller_id, row.id, self._clock(), "sent", "") for row in done])
             settled += len(done)
             if len(due) < AT_ONCE:
                 return settled
@@ -69,7 +69,8 @@ class Settling:
         entry = await ledger.by_event_id(tx, controller_id, event_id)
         if entry is None or entry.message_id is None:
             return True
-        version, standings = await standings_of(tx, controller_id, entry.subject_id)
+        version = await ledger.version_of(tx, controller_id, entry.subject_id)
+        standings = await standings_of(tx, controller_id, entry.subject_id)
         own = consent.of_purpose(standings, entry.purpose)
         if own.event_id != event_id:
             return True  # pressed, left or erased since: there is nothing provisional any more

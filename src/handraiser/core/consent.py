@@ -13,6 +13,9 @@ from handraiser.core.links import LINK_LIFE_MS
 CONFIRM_LIFE_MS = 7 * 86_400_000
 """How long a pending consent waits for its confirmation."""
 
+CONFIRMATIONS_A_DAY = 3
+"""How many confirmation mails one mailbox gets within 24 hours, whoever presses: nobody can be flooded."""
+
 SCHEMA_VERSION = 1
 
 
@@ -182,13 +185,15 @@ def after_yes(
     sent_at: int,
     double_opt_in: bool,
     now: int,
+    left: int | None = None,
     by_itself: bool = False,
     provisional: bool = False,
 ) -> Answer:
     """What "yes" leads to.
 
     A person's attested press grants. Anything doubtful, a market that wants double opt-in, or a message no newer than
-    the last time the subject left leads to pending, which only the mailbox itself can turn into a grant.
+    the last time the subject left leads to pending, which only the mailbox itself can turn into a grant. ``left`` is
+    when the subject last left by its entries (ms): a standing forgets that once it is pending again.
 
     ``by_itself`` says that nobody has to press here: then the grant is provisional. ``provisional`` says that what was
     granted before still is: a person's press makes it firm.
@@ -198,8 +203,8 @@ def after_yes(
         if provisional and attested and not bot:
             return Answer(Event.GRANTED, State.GRANTED)
         return Answer(None, State.GRANTED, "already_granted")
-    left = left_at(standings)
-    if left is not None and sent_at <= left:
+    last = max((at for at in (left, left_at(standings)) if at is not None), default=None)
+    if last is not None and sent_at <= last:
         return _pending(own, now, "after_withdrawal")
     if bot:
         return _pending(own, now, "bot")
@@ -212,20 +217,36 @@ def after_yes(
     return Answer(Event.GRANTED, State.GRANTED)
 
 
-def after_confirm(standings: Sequence[Standing], purpose: str, *, attested: bool, bot: bool, now: int) -> Answer:
-    """What "yes" in the confirmation mail leads to: a person's attested press grants what is waiting for it.
+def confirms(own: Standing, sent_at: int, now: int) -> bool:
+    """Whether a confirmation mail sent at ``sent_at`` (ms) belongs to what waits now, and is no earlier one."""
+    return waiting(own, now) and sent_at >= own.since
 
-    A press that could be a script's leaves it waiting. Where nothing waits (it lapsed, or the subject has left since)
-    it begins to wait anew.
+
+def after_confirm(
+    standings: Sequence[Standing], purpose: str, *, attested: bool, bot: bool, sent_at: int, now: int
+) -> Answer:
+    """What "yes" in a confirmation mail leads to: a person's attested press grants what is waiting for it.
+
+    A press that could be a script's leaves it waiting. Nothing is granted where nothing waits (it lapsed, or the
+    subject has left since), or by an earlier mail than the one that is waited for.
     """
     own = of_purpose(standings, purpose)
     if own.state is State.GRANTED:
         return Answer(None, State.GRANTED, "already_granted")
-    if not waiting(own, now):
-        return _pending(own, now, "after_withdrawal" if own.state in STICKY else "not_waiting")
+    if not confirms(own, sent_at, now):
+        return Answer(None, own.state, "newer_mail" if waiting(own, now) else "not_waiting")
     if bot or not attested:
         return Answer(None, State.PENDING, "bot" if bot else "not_attested")
     return Answer(Event.GRANTED, State.GRANTED)
+
+
+def after_fresh(own: Standing, *, bot: bool, now: int) -> Answer:
+    """What asking for a fresh link leads to: a new wait, whose mail holds it. What is certainly a machine gets none."""
+    if own.state is State.GRANTED:
+        return Answer(None, State.GRANTED, "already_granted")
+    if bot:
+        return Answer(None, own.state, "bot")
+    return _pending(own, now, "fresh")
 
 
 def _pending(own: Standing, now: int, reason: str) -> Answer:
@@ -233,10 +254,21 @@ def _pending(own: Standing, now: int, reason: str) -> Answer:
 
 
 def after_no(own: Standing) -> Answer:
-    """What leaving one purpose leads to: ``withdrawn`` where something was given or waits, else ``objected``."""
+    """What "no thanks" leads to: ``withdrawn`` where something was given, else ``refused``, which ends with time."""
     if own.state in LEFT:
         return Answer(None, own.state, "already_left")
-    if own.state in (State.GRANTED, State.PENDING):
+    if own.state is State.REFUSED:
+        return Answer(None, State.REFUSED, "already_refused")
+    if own.state is State.GRANTED:
+        return Answer(Event.WITHDRAWN, State.WITHDRAWN)
+    return Answer(Event.REFUSED, State.REFUSED)
+
+
+def after_never(own: Standing) -> Answer:
+    """What "don't ask again" leads to: ``withdrawn`` where something was given, else ``objected``, for good."""
+    if own.state in LEFT:
+        return Answer(None, own.state, "already_left")
+    if own.state is State.GRANTED:
         return Answer(Event.WITHDRAWN, State.WITHDRAWN)
     return Answer(Event.OBJECTED, State.OBJECTED)
 
@@ -264,7 +296,7 @@ def after_leaving(standings: Sequence[Standing], at: int | None = None) -> tuple
     held = [one for one in standings if one.state in (State.GRANTED, State.PENDING)]
     ended = [one for one in held if at is None or (one.since if one.message_at is None else one.message_at) <= at]
     if ended:
-        return tuple((one.purpose, after_no(one)) for one in ended)
+        return tuple((one.purpose, Answer(Event.WITHDRAWN, State.WITHDRAWN)) for one in ended)
     if held or any(one.state in LEFT for one in standings):
         return ()
     return ((ALL_PURPOSES, Answer(Event.OBJECTED, State.OBJECTED)),)

@@ -1,93 +1,129 @@
-"""The demo's carrier: it catches composed emails and confirmation mails for the inbox, and delivers nothing."""
+"""The demo's mailbox: it catches composed emails, and over SMTP our own mails, for the inbox; nothing is delivered."""
 
 from __future__ import annotations
 
+import asyncio
+import email
+import email.policy
 import json
+import logging
+import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-import jinja2
+from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from handraiser.core.composed import Composed
 from handraiser.core.consent import ALL_PURPOSES, Entry, State
-from handraiser.core.links import Link, LinkKind, Links
 from handraiser.core.mailbox import lookup
 from handraiser.core.payload import addressee, countries
+from handraiser.core.placement import Decision
 from handraiser.core.shop import Shop
 from handraiser.doors.demo import Caught, Mailbox, Status
-from handraiser.store import ledger, messages, outbox
+from handraiser.errors import StoreError
+from handraiser.store import ledger, messages
 from handraiser.store.database import Database
-from handraiser.store.messages import Known, LookUp
-from handraiser.store.outbox import OutboxRow
+from handraiser.store.messages import Known, LookUp, StoredMessage
 
-CARRIER = "mail"
-CONFIRMATIONS = 100
+log = logging.getLogger("handraiser.demo")
+
 _STRONGEST = (State.GRANTED, State.PENDING, State.OBJECTED, State.WITHDRAWN, State.REFUSED, State.VOIDED, State.LAPSED)
-_WORDS = {
-    "en": (
-        "Please confirm your wish",
-        "One press is still missing: do you want to hear from {shop}?",
-        "Yes, I want this",
-        "If this was not you, do nothing. You will not hear from us about it again.",
-    ),
-    "nl": (
-        "Bevestig uw wens",
-        "Er ontbreekt nog één druk op de knop: wilt u iets van {shop} horen?",
-        "Ja, dat wil ik",
-        "Was u dit niet? Dan hoeft u niets te doen. U hoort er niets meer van.",
-    ),
-    "de": (
-        "Bitte bestätigen Sie Ihren Wunsch",
-        "Ein Druck auf den Knopf fehlt noch: möchten Sie von {shop} hören?",
-        "Ja, das möchte ich",
-        "Waren Sie das nicht? Dann müssen Sie nichts tun. Sie hören nichts mehr davon.",
-    ),
-    "ar": (
-        "يرجى تأكيد رغبتكم",
-        "بقيت ضغطة واحدة: هل تريدون أن تصلكم رسائل من {shop}؟",
-        "نعم، أريد ذلك",
-        "لم يكن هذا أنتم؟ إذن لا داعي لفعل أي شيء، ولن يصلكم شيء بعدها.",
-    ),
-}
-"""Subject, question, button, and what a stranger does: nothing that advertises stands in such a mail."""
+_MESSAGE_ID = re.compile(r"<([0-9a-f]{32})@[^>]*>")
+_CONFIRM = re.compile(r"https?://\S+/o/[A-Za-z0-9_.-]{51}")
+
+
+class Loopback:
+    """A real SMTP server on this machine alone: the hop of the demo's own mails. Its mail waits until somebody takes
+    it; it takes any recipient, and delivers nothing."""
+
+    def __init__(self) -> None:
+        self._taker: asyncio.Future[Callable[[bytes], Awaitable[None]]] = asyncio.get_running_loop().create_future()
+
+    def taken_by(self, taker: Callable[[bytes], Awaitable[None]]) -> None:
+        """Say who takes each mail (its RFC 5322 bytes)."""
+        self._taker.set_result(taker)
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        taker = await asyncio.shield(self._taker)
+        try:
+            await taker(envelope.content if isinstance(envelope.content, bytes) else b"")
+        except StoreError:
+            return "451 4.3.0 try again"
+        return "250 2.0.0 caught"
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[str]:
+        """Listen on a free port; gives the ``smtp_url``."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: SMTP(self, hostname="demo", enable_SMTPUTF8=True), "127.0.0.1", 0)
+        try:
+            yield f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:
+            server.close()
+            await server.wait_closed()
 
 
 class Catcher:
-    """Keeps every composed email and every confirmation mail of some shops, and knows where their readers stand."""
+    """Keeps every composed email and every mail of our own of some shops, and knows where their readers stand."""
 
-    def __init__(
-        self,
-        mailbox: Mailbox,
-        *,
-        database: Database,
-        links: Links,
-        shops: Sequence[Shop],
-        pepper: bytes,
-        confirmation: str,
-    ) -> None:
+    def __init__(self, mailbox: Mailbox, *, database: Database, shops: Sequence[Shop], pepper: bytes) -> None:
         self._mailbox = mailbox
         self._database = database
-        self._links = links
         self._shops = {shop.id: shop for shop in shops}
         self._pepper = pepper
-        self._confirmation = jinja2.Environment(autoescape=True).from_string(confirmation)
 
     def composed(self, composed: Composed) -> None:
         """Take in one email; what is only tried (``dry_run``) or could not be recorded has no id and is left out."""
         if composed.message_id:
             self._mailbox.keep(caught(composed))
 
-    async def collect(self) -> None:
-        """Take in the confirmation mails that wait in the outbox; they stay there, for a carrier that delivers."""
-        for controller_id in {shop.controller.id for shop in self._shops.values()}:
-            rows = await outbox.recent(self._database, controller_id, limit=CONFIRMATIONS, carrier=CARRIER)
-            fresh = [row for row in rows if str(uuid.UUID(bytes=row.id)) not in self._mailbox]
-            for row in reversed(fresh):
-                if (mail := await self._confirmation_of(row)) is not None:
-                    self._mailbox.keep(mail)
+    async def received(self, content: bytes) -> None:
+        """Take in one of our own mails as it came over SMTP; one that names no message of these shops is left out."""
+        mail = email.message_from_bytes(content, policy=email.policy.default)
+        message = await self._message_of(str(mail["Message-ID"]))
+        html, text = mail.get_body(("html",)), mail.get_body(("plain",))
+        if message is None or html is None or text is None:
+            log.warning("a mail came that belongs to no message")
+            return
+        shop = self._shops[message.shop_id]
+        words = str(text.get_content())
+        link = _CONFIRM.search(words)
+        asks = Decision.from_json(message.decision).placements
+        self._mailbox.keep(
+            Caught(
+                id=str(uuid.UUID(bytes=message.id)),
+                kind="confirmation",
+                controller_id=message.controller_id.hex(),
+                shop_id=shop.id.hex(),
+                shop=shop.slug,
+                shop_name=shop.name,
+                sender=str(mail["From"]),
+                to=str(mail["To"]),
+                subject=str(mail["Subject"]),
+                type=message.type,
+                at=message.sent_at,
+                html=str(html.get_content()),
+                text=words,
+                locale=message.locale,
+                country=message.country,
+                purpose=next((one.purpose for one in asks if one.purpose), ""),
+                ask_url=link[0] if link else "",
+            )
+        )
+
+    async def _message_of(self, message_id: str) -> StoredMessage | None:
+        """The message that a Message-ID of ours names."""
+        named = _MESSAGE_ID.fullmatch(message_id.strip())
+        if named is None:
+            return None
+        wanted = bytes.fromhex(named[1])
+        controllers = {shop.controller.id for shop in self._shops.values()}
+        found = await messages.get(self._database, [(one, wanted) for one in sorted(controllers)])
+        return next((one for one in found if one is not None and one.shop_id in self._shops), None)
 
     async def statuses(self, mails: Sequence[Caught], entries: bool) -> list[Status]:
         """Where each mail's reader stands now, in one statement; with their ledger entries where asked for."""
@@ -115,55 +151,10 @@ class Catcher:
         shown = {text.id: text.content for text in texts if text is not None}
         return [_told(entry, shown.get(entry.wording_id or b"", "")) for entry in found]
 
-    async def _confirmation_of(self, row: OutboxRow) -> Caught | None:
-        """The mail that an outbox row stands for; None when its message is gone."""
-        message_id = uuid.UUID(row.payload["message_id"])
-        found = (await messages.get(self._database, [(row.controller_id, message_id.bytes)]))[0]
-        shop = self._shops.get(found.shop_id) if found else None
-        if found is None or shop is None or str(message_id) not in self._mailbox:
-            return None
-        asked = self._mailbox.get(str(message_id))
-        url = f"{shop.link_base}/o/{self._links.sign(Link(shop.number, found.id, LinkKind.CONFIRM))}"
-        locale = found.locale.partition("-")[0]
-        subject, ask, button, otherwise = _WORDS.get(locale, _WORDS["en"])
-        ask = ask.format(shop=shop.name)
-        owner = shop.controller
-        lines = [owner.legal_name or owner.name, *owner.address_lines, owner.email]
-        sender_lines = " · ".join(line for line in lines if line)
-        html = self._confirmation.render(
-            locale=locale if locale in _WORDS else "en",
-            direction="rtl" if locale == "ar" else "ltr",
-            subject=subject,
-            ask=ask,
-            button=button,
-            url=url,
-            otherwise=otherwise,
-            sender_lines=sender_lines,
-        )
-        return Caught(
-            id=str(uuid.UUID(bytes=row.id)),
-            kind="confirmation",
-            controller_id=row.controller_id.hex(),
-            shop_id=shop.id.hex(),
-            shop=shop.slug,
-            shop_name=shop.name,
-            sender=_sender(shop),
-            to=asked.to,
-            subject=subject,
-            type="confirmation",
-            at=row.created_at,
-            html=html,
-            text=f"{subject}\n\n{ask}\n\n{button}: {url}\n\n{otherwise}\n\n{sender_lines}\n",
-            locale=found.locale,
-            country=found.country,
-            purpose=str(row.payload.get("purpose", asked.purpose)),
-            ask_url=url,
-        )
-
 
 def caught(composed: Composed) -> Caught:
     """A composed email as the inbox keeps it."""
-    shop, email = composed.shop, composed.email
+    shop, order = composed.shop, composed.email
     placements = [placement.as_json() for placement in composed.decision.placements]
     ask = next((one for one in placements if one.get("url")), {})
     return Caught(
@@ -174,20 +165,20 @@ def caught(composed: Composed) -> Caught:
         shop=shop.slug,
         shop_name=shop.name,
         sender=_sender(shop),
-        to=addressee(email),
+        to=addressee(order),
         subject=composed.filled.subject,
-        type=email["type"],
+        type=order["type"],
         at=composed.at,
         html=composed.filled.html,
         text=composed.filled.text,
-        locale=email["customer"].get("locale") or shop.default_locale,
-        country=next(iter(countries(email)), shop.default_country),
+        locale=order["customer"].get("locale") or shop.default_locale,
+        country=next(iter(countries(order)), shop.default_country),
         purpose=ask.get("purpose") or "",
         ask_url=ask.get("url") or "",
         placements=placements,
         skipped=[skip.as_json() for skip in composed.decision.skipped],
         warnings=[warning.as_json() for warning in composed.warnings],
-        payload=as_payload(email),
+        payload=as_payload(order),
     )
 
 

@@ -18,7 +18,8 @@ Tone = Literal["off", "on", "wait", "warn"]
 _PENDING = {
     "double_opt_in": "In your country we only sign people up after this second step.",
     "after_withdrawal": "You had told us that you want no such emails, so we ask once more to be sure.",
-    "not_waiting": "Your first press was a while ago, so we ask once more to be sure.",
+    "newer_mail": "Several emails of ours are there: only the button in the newest one counts.",
+    "fresh": "The fresh link is in that email.",
 }
 _NO_PERSON = "We ask because we could not tell your press from that of a program that checks links."
 
@@ -29,7 +30,7 @@ class Button:
 
     action: str
     label: str
-    look: Literal["main", "plain", "quiet"] = "plain"
+    look: Literal["main", "plain", "half", "quiet"] = "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,35 +72,89 @@ class Voice:
         return self.formats.date(datetime.fromtimestamp(at / 1000, UTC))
 
 
+def confirming(ask: Ask) -> bool:
+    """Whether the reader comes from a confirmation mail."""
+    return ask.opened.link.kind is LinkKind.CONFIRM
+
+
 def asking(voice: Voice, ask: Ask, notice: str = "") -> Page:
     """Before the press: nothing is signed up, exactly this is promised, one button."""
     say = voice.say
-    confirming = ask.opened.link.kind is LinkKind.CONFIRM
-    if not notice and ask.left_at is not None:
-        notice = say("On {day} you told us that you want no such emails. That still holds.", day=voice.day(ask.left_at))
+    if not notice and ask.standing.state is State.PENDING and not confirming(ask):
+        notice = say("One step is left: press here, or in the email that we sent you.")
+    title = say("One last press: you are not signed up yet") if confirming(ask) else say("You are not signed up yet")
     facts = [
         (say("What"), ask.promise.what),
         (say("How often"), ask.promise.frequency),
-        (say("Your benefit"), ask.promise.benefit),
-        (say("Sent to"), f"\u2066{ask.address}\u2069"),
+        (say("You get"), ask.promise.benefit),
     ]
     if ask.recipients:
         facts.append((say("Also passed on to"), ", ".join(ask.recipients)))
-    title = say("One last press: you are not signed up yet") if confirming else say("You are not signed up yet")
     return Page(
         title=title,
         status=say("Not signed up"),
         tone="off",
-        paragraphs=(say("With your yes, {shop} sends you this by email:", shop=ask.shop.name),),
+        paragraphs=(say("We would like to send this by email to {address}:", address=ask.address),),
         facts=tuple(facts),
+        notice=notice or _left_before(voice, ask),
+        buttons=(Button("yes", ask.promise.button, "main"), *_no(voice), Button("not_me", say("Not you?"), "quiet")),
+        small=say("Stop any time with one press."),
+    )
+
+
+def declining(voice: Voice, ask: Ask, notice: str = "") -> Page:
+    """The way from the mail's "no thanks": the no first, and nothing is decided before the press."""
+    say = voice.say
+    return Page(
+        title=say("You do not want this?"),
+        status=say("Not signed up"),
+        tone="off",
+        paragraphs=(
+            say("You are not signed up, and without your yes nothing will be sent to {address}.", address=ask.address),
+        ),
         notice=notice,
         buttons=(
-            Button("yes", ask.promise.button, "main"),
-            Button("no", say("No thanks, don’t ask again")),
-            Button("not_me", say("Not you?"), "quiet"),
+            Button("no", say("No thanks"), "main"),
+            Button("never", say("Don’t ask again")),
+            Button("yes", ask.promise.button, "quiet"),
         ),
-        small=say("You can stop at any time with one press."),
+        small=say("We will not ask you again for 12 months."),
     )
+
+
+def waiting(voice: Voice, ask: Ask) -> Page:
+    """A second visit while the confirmation mail is under way, where only that mail can say yes."""
+    say = voice.say
+    return Page(
+        title=say("One step left: look in your inbox"),
+        status=say("Not signed up yet"),
+        tone="wait",
+        paragraphs=(
+            say(
+                "On {day} we sent an email to {address}. Press the button in it.",
+                day=voice.day(ask.standing.since),
+                address=ask.address,
+            ),
+            say("Nothing starts until you press there."),
+        ),
+        small=say("No email after a few minutes? Please look in your spam folder."),
+        buttons=_no(voice),
+    )
+
+
+def _no(voice: Voice) -> tuple[Button, Button]:
+    """Not now, and never: each one press, side by side."""
+    return (
+        Button("no", voice.say("No thanks"), "half"),
+        Button("never", voice.say("Don’t ask again"), "half"),
+    )
+
+
+def _left_before(voice: Voice, ask: Ask) -> str:
+    if ask.left_at is None:
+        return ""
+    day = voice.day(ask.left_at)
+    return voice.say("On {day} you told us that you want no such emails. That still holds.", day=day)
 
 
 def already(voice: Voice, ask: Ask) -> Page:
@@ -116,7 +171,7 @@ def already(voice: Voice, ask: Ask) -> Page:
     )
 
 
-def answered(voice: Voice, told: Told, ask: Ask, action: str) -> Page:
+def answered(voice: Voice, told: Told, ask: Ask) -> Page:
     """After an answer was kept."""
     say = voice.say
     match told.outcome:
@@ -137,32 +192,46 @@ def answered(voice: Voice, told: Told, ask: Ask, action: str) -> Page:
             return _pending(voice, told, ask)
         case "expired":
             return expired(voice, ask)
+        case "too_often":
+            return mailed_enough(voice, ask)
         case "test":
             return tested(voice)
         case _:
-            return stopped(voice, action, back=True)
+            return stopped(voice, told.outcome, back=True)
 
 
-def stopped(voice: Voice, action: str, *, back: bool = False) -> Page:
-    """After no, not me or undo; ``back`` offers the way back to the page."""
+def stopped(voice: Voice, outcome: str, *, back: bool = False) -> Page:
+    """After no, never, not me or undo; ``back`` offers the way back to the page."""
     say = voice.say
     title, lines = {
-        "undo": (say("Stopped: you are signed off"), (say("You get no more of these emails."),)),
-        "not_me": (
+        State.WITHDRAWN: (say("Stopped: you are signed off"), (say("You get no more of these emails."),)),
+        State.VOIDED: (
             say("Thank you for telling us"),
             (say("Nobody is signed up with this address, and we will not ask it again."),),
         ),
+        State.REFUSED: (
+            say("All right: no emails"),
+            (
+                say("You are not signed up, and nothing will be sent."),
+                say("We will not ask you again for 12 months."),
+            ),
+        ),
+        State.OBJECTED: (
+            say("All right: we will not ask you again"),
+            (say("You are not signed up, and nothing will be sent."),),
+        ),
     }.get(
-        action,
-        (say("All right: we will not ask you again"), (say("You are not signed up, and nothing will be sent."),)),
+        State(outcome),
+        (say("There was nothing to stop"), (say("You are not signed up, and nothing will be sent."),)),
     )
     label = say("Changed your mind? Open the page again")
-    return Page(title, say("Not signed up"), "off", lines, link=(label, "") if back else None)
+    never = (Button("never", say("Don’t ask again")),) if back and outcome == State.REFUSED else ()
+    return Page(title, say("Not signed up"), "off", lines, buttons=never, link=(label, "") if back else None)
 
 
 def _pending(voice: Voice, told: Told, ask: Ask) -> Page:
     say = voice.say
-    if ask.opened.link.kind is LinkKind.CONFIRM and told.reason in ("bot", "not_attested"):
+    if confirming(ask) and told.reason in ("bot", "not_attested"):
         return Page(
             title=say("Not yet: please press once more"),
             status=say("One step left"),
@@ -179,28 +248,48 @@ def _pending(voice: Voice, told: Told, ask: Ask) -> Page:
         tone="wait",
         paragraphs=(
             say("Look for our email to {address} and press the button in it.", address=ask.address),
-            say("Until you do, you are not signed up and nothing starts."),
+            say("Nothing starts until you press there."),
             say(_PENDING.get(told.reason, _NO_PERSON)),
         ),
         small=say("No email after a few minutes? Please look in your spam folder."),
-        buttons=(Button("no", say("No thanks, don’t ask again")),),
+        buttons=_no(voice),
+    )
+
+
+def mailed_enough(voice: Voice, ask: Ask) -> Page:
+    """The mailbox got as many confirmation mails as one may get within a day."""
+    say = voice.say
+    return Page(
+        title=say("Please look in your inbox"),
+        status=say("Not signed up yet"),
+        tone="wait",
+        paragraphs=(
+            say("We sent several emails to {address} today, so now no other one leaves.", address=ask.address),
+            say("Press the button in the newest one, or try again tomorrow. Nothing starts until then."),
+        ),
+        buttons=_no(voice),
     )
 
 
 def expired(voice: Voice, ask: Ask) -> Page:
-    """The link is too old; where a fresh one comes from, and how to be left alone."""
+    """The link is too old; a fresh one comes by mail, to the address alone, and no is possible at once."""
     say = voice.say
-    visit = (say("Visit {shop}", shop=ask.shop.name), ask.shop.url) if ask.shop.url else None
+    lived = say("It worked for 7 days.") if confirming(ask) else say("It worked for 30 days.")
     return Page(
-        title=say("This link is too old"),
+        title=say("This link is too old: get a fresh one"),
         status=say("Not signed up"),
         tone="warn",
         paragraphs=(
-            say("It worked for 30 days. You are not signed up, and nothing was changed."),
-            say("Your next order email brings a fresh link."),
+            f"{lived} {say('You are not signed up, and nothing was changed.')}",
+            say(
+                "If you still want “{what}”, we send a fresh link to {address}.",
+                what=ask.promise.what,
+                address=ask.address,
+            ),
         ),
-        link=visit,
-        buttons=(Button("no", say("No thanks, don’t ask again")),),
+        notice=_left_before(voice, ask),
+        buttons=(Button("fresh", say("Send me a fresh link"), "main"), *_no(voice)),
+        small=say("Nothing starts until you press there."),
     )
 
 
@@ -213,114 +302,6 @@ def tested(voice: Voice) -> Page:
         "warn",
         (say("It works like a real one, but nothing is recorded: nobody is signed up and nobody is signed off."),),
     )
-
-
-def unsaved(voice: Voice) -> Page:
-    """The database could not take the answer."""
-    say = voice.say
-    return Page(
-        title=say("Your answer was not saved"),
-        status=say("Not signed up"),
-        tone="warn",
-        paragraphs=(
-            say("Something is out of order on our side. You are not signed up. Please try again in a minute."),
-        ),
-        link=(say("Try again"), ""),
-    )
-
-
-def unavailable(voice: Voice) -> Page:
-    """The page cannot be shown now."""
-    say = voice.say
-    return Page(
-        title=say("Please try again in a minute"),
-        status=say("Nothing was changed"),
-        tone="warn",
-        paragraphs=(say("Something is out of order on our side."),),
-        link=(say("Try again"), ""),
-    )
-
-
-def elsewhere(voice: Voice) -> Page:
-    """The press did not come from our page."""
-    say = voice.say
-    return Page(
-        title=say("Please press the button on our own page"),
-        status=say("Nothing was changed"),
-        tone="warn",
-        paragraphs=(say("Your answer did not come from our page, so it was not taken."),),
-        link=(say("Open the page again"), ""),
-    )
-
-
-def unknown(voice: Voice) -> Page:
-    """No link of ours."""
-    say = voice.say
-    return Page(
-        title=say("This link does not work"),
-        status=say("Nothing was changed"),
-        tone="warn",
-        paragraphs=(say("Perhaps it was not copied whole. Please press it in the email again."),),
-        order_line=False,
-    )
-
-
-def leaving(voice: Voice, shop: Shop | None) -> Page:
-    """Before leaving: what the one button does."""
-    say = voice.say
-    return Page(
-        title=say("Do you want to unsubscribe?"),
-        status=say("Nothing was changed yet"),
-        tone="off",
-        paragraphs=(
-            _left_line(
-                voice,
-                shop,
-                "One press stops all news, tips and offers by email from {company}, and we will not ask you again.",
-            ),
-        ),
-        buttons=(Button("leave", say("Unsubscribe"), "main"),),
-        small=say("Emails about your orders still come."),
-    )
-
-
-def left(voice: Voice, shop: Shop | None) -> Page:
-    """After leaving."""
-    say = voice.say
-    return Page(
-        title=say("You are unsubscribed"),
-        status=say("Not signed up"),
-        tone="off",
-        paragraphs=(
-            _left_line(
-                voice,
-                shop,
-                "{company} sends you no news, tips or offers by email any more, and we will not ask you again.",
-            ),
-        ),
-        small=say("Emails about your orders still come."),
-    )
-
-
-def still_here(voice: Voice) -> Page:
-    """Neither the database nor the journal could take a withdrawal."""
-    say = voice.say
-    return Page(
-        title=say("Please press once more"),
-        status=say("Not done yet"),
-        tone="warn",
-        paragraphs=(
-            say(
-                "Something is out of order on our side, and you are not unsubscribed yet. Please try again in a minute."
-            ),
-        ),
-        buttons=(Button("leave", say("Unsubscribe"), "main"),),
-    )
-
-
-def _left_line(voice: Voice, shop: Shop | None, text: str) -> str:
-    company = (shop.controller.legal_name or shop.controller.name) if shop else voice.say("The company")
-    return voice.say(text, company=company)
 
 
 def _promised(voice: Voice, ask: Ask) -> tuple[tuple[str, str], ...]:

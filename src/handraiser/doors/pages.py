@@ -15,13 +15,14 @@ import jinja2
 from aiohttp import web
 from markupsafe import Markup
 
-from handraiser.answer import ASKS, Action, Answer, Ask, Opened, Visit
+from handraiser.answer import ASKS, GIVES, Action, Answer, Ask, Opened, Visit
 from handraiser.core.consent import State
 from handraiser.core.links import LinkKind
 from handraiser.core.person import Evidence
 from handraiser.core.shop import Brand, Shop
+from handraiser.doors import page_notices as notices
 from handraiser.doors import page_texts as texts
-from handraiser.doors.page_texts import Page, Voice
+from handraiser.doors.page_texts import Page, Voice, confirming
 from handraiser.doors.web import Problem, read_body
 from handraiser.errors import BadNonce, NotFound, StoreUnavailable
 from handraiser.settings import Settings
@@ -80,23 +81,23 @@ class Pages:
         except NotFound:
             return self._unknown(request)
         except StoreUnavailable:
-            return self._plain(request, None, texts.unavailable, 503)
-        return self._ask_page(request, ask)
+            return self._plain(request, None, notices.unavailable, 503)
+        return self._ask_page(request, ask, declining=request.query_string == "no")
 
     async def take_answer(self, request: web.Request) -> web.Response:
-        """Yes, no, not me or undo, from the body of our own form alone."""
+        """One of the page's answers, from the body of our own form alone."""
         visit = _visit(request)
         try:
             opened = await self._answer.open(request.match_info["token"], visit, ASKS)
         except NotFound:
             return self._unknown(request)
         except StoreUnavailable:
-            return self._plain(request, None, texts.unsaved, 503)
+            return self._plain(request, None, notices.unsaved, 503)
         form = await self._form(request)
         action = _action(form)
         # Taking a yes back needs a link and nothing else.
         if action is not Action.UNDO and not _from_our_page(request, opened.shop):
-            return self._plain(request, opened.shop, texts.elsewhere, 403)
+            return self._plain(request, opened.shop, notices.elsewhere, 403)
         visit = _visit(request, form.get("press", ""), automatic=form.get("via") == "auto")
         notice_id = _notice(form)
         try:
@@ -116,13 +117,13 @@ class Pages:
         except NotFound:
             return self._unknown(request)
         except StoreUnavailable:
-            failed = texts.unsaved if action is Action.YES else texts.unavailable
+            failed = notices.unsaved if action in GIVES else notices.unavailable
             return self._plain(request, opened.shop, failed, 503)
         if told.ask is None:
             voice = self._voice(request, opened.shop)
-            return self._response(request, voice, opened.shop, texts.stopped(voice, action))
+            return self._response(request, voice, opened.shop, texts.stopped(voice, told.outcome))
         voice = self._voice(request, told.ask.shop, told.ask.message.locale)
-        page = texts.answered(voice, told, told.ask, action)
+        page = texts.answered(voice, told, told.ask)
         return self._response(request, voice, told.ask.shop, page, 410 if told.outcome == "expired" else 200, told.ask)
 
     async def _ask_again(self, request: web.Request, opened: Opened, visit: Visit) -> web.Response:
@@ -131,11 +132,13 @@ class Pages:
         except NotFound:
             return self._unknown(request)
         except StoreUnavailable:
-            return self._plain(request, opened.shop, texts.unavailable, 503)
+            return self._plain(request, opened.shop, notices.unavailable, 503)
         voice = self._voice(request, ask.shop, ask.message.locale)
         return self._ask_page(request, ask, voice.say("This page was open for too long. Please press again."))
 
-    def _ask_page(self, request: web.Request, ask: Ask, notice: str = "") -> web.Response:
+    def _ask_page(self, request: web.Request, ask: Ask, notice: str = "", *, declining: bool = False) -> web.Response:
+        """Where the reader stands, and what can be answered; ``declining`` (the mail's "no thanks") puts the no first.
+        It is the page alone that differs: an address never answers."""
         voice = self._voice(request, ask.shop, ask.message.locale)
         if ask.standing.state is State.GRANTED:
             return self._response(request, voice, ask.shop, texts.already(voice, ask), 200, ask)
@@ -143,7 +146,10 @@ class Pages:
             return self._response(request, voice, ask.shop, texts.expired(voice, ask), 410, ask)
         if ask.message.test:
             notice = voice.say("This link is from a test email: nothing you press here is recorded.")
-        page, automatic = texts.asking(voice, ask, notice), self._answer.grants_by_itself(ask)
+        if _needs_mail(ask) and not declining:
+            return self._response(request, voice, ask.shop, texts.waiting(voice, ask), 200, ask)
+        page = texts.declining(voice, ask, notice) if declining else texts.asking(voice, ask, notice)
+        automatic = not declining and self._answer.grants_by_itself(ask)
         return self._response(request, voice, ask.shop, page, 200, ask, automatic=automatic)
 
     async def _form(self, request: web.Request) -> dict[str, str]:
@@ -168,7 +174,7 @@ class Pages:
         except NotFound:
             return self._unknown(request)
         voice = self._voice(request, opened.shop, await self._answer.locale_of(opened))
-        return self._response(request, voice, opened.shop, texts.leaving(voice, opened.shop))
+        return self._response(request, voice, opened.shop, notices.leaving(voice, opened.shop))
 
     async def take_leave(self, request: web.Request) -> web.Response:
         """Withdraw: by the page's button or by mail software (RFC 8058). Nothing but the link is asked for."""
@@ -184,9 +190,9 @@ class Pages:
         try:
             await self._answer.leave(opened, one_click=b"action=leave" not in body)
         except StoreUnavailable:
-            return self._response(request, voice, opened.shop, texts.still_here(voice), 503)
+            return self._response(request, voice, opened.shop, notices.still_here(voice), 503)
         voice = self._voice(request, opened.shop, await self._answer.locale_of(opened))
-        return self._response(request, voice, opened.shop, texts.left(voice, opened.shop))
+        return self._response(request, voice, opened.shop, notices.left(voice, opened.shop))
 
     # --- rendering
 
@@ -198,7 +204,7 @@ class Pages:
         return Voice(chosen, self._words(chosen), shop.time_zone if shop else "UTC")
 
     def _unknown(self, request: web.Request) -> web.Response:
-        return self._plain(request, None, texts.unknown, 404)
+        return self._plain(request, None, notices.unknown, 404)
 
     def _plain(
         self, request: web.Request, shop: Shop | None, page: Callable[[Voice], Page], status: int
@@ -247,6 +253,12 @@ class Pages:
         return web.Response(
             status=status, text=html.replace(_CSP, csp_nonce), content_type="text/html", headers=headers
         )
+
+
+def _needs_mail(ask: Ask) -> bool:
+    """Whether the reader waits for a confirmation mail, and no press on this page could do instead."""
+    by_mail_alone = ask.double_opt_in or ask.left_at is not None
+    return ask.standing.state is State.PENDING and by_mail_alone and not confirming(ask)
 
 
 _BLANK = {ord(mark): "" for mark in (_CSP, _NONCE, _NOTICE)}

@@ -14,8 +14,9 @@ import orjson
 
 from handraiser.core.consent import Entry
 from handraiser.core.ledger_proof import leaf_hash
-from handraiser.store import outbox
+from handraiser.store import messages, outbox
 from handraiser.store.database import Transaction
+from handraiser.store.messages import StoredMessage
 from handraiser.store.outbox import OutboxRow
 from handraiser.store.recording import Lost
 from handraiser.store.sql import Reads, Row, StoreConflict, to_json
@@ -68,8 +69,8 @@ class Append:
 
     ``version_seen`` is the :attr:`~handraiser.store.messages.Known.version` (or :func:`version_of`) that the answer was
     decided with: if it moved the result is :class:`Lost` and nothing is written. None writes in any case, as a
-    withdrawal must. ``suppress`` bars the mailbox from asks, ``lift`` ends a suppression (look-up, scope). An answer
-    whose entries are all there already writes nothing at all.
+    withdrawal must. ``suppress`` bars the mailbox from asks, ``lift`` ends a suppression (look-up, scope); ``message``
+    is a mail that the answer causes. An answer whose entries are all there already writes nothing at all.
     """
 
     changes: tuple[Change, ...]
@@ -77,6 +78,7 @@ class Append:
     suppress: Suppression | None = None
     lift: tuple[bytes, str] | None = None
     version_seen: int | None = None
+    message: StoredMessage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +262,8 @@ async def _follow(tx: Transaction, rows: Sequence[Append]) -> None:
             )
         if row.suppress is not None:
             await suppress(tx, [(controller_id, row.suppress)])
+    if caused := [(row.message, row.changes[0].entry.subject_id) for row in rows if row.message is not None]:
+        await messages.insert(tx, caused)
     if events := [event for row in rows for event in row.outbox]:
         await outbox.put(tx, events)
 
@@ -297,10 +301,7 @@ async def standing_of(reads: Reads, controller_id: bytes, subject_id: bytes) -> 
         "SELECT * FROM standing WHERE controller_id = $1 AND subject_id = $2 ORDER BY purpose, channel",
         (controller_id, subject_id),
     )
-    return [
-        Standing(row["purpose"], row["channel"], row["state"], row["since"], row["event_id"], row["message_at"])
-        for row in rows
-    ]
+    return [standing(row) for row in rows]
 
 
 async def entries_of(reads: Reads, controller_id: bytes, subject_id: bytes) -> list[Entry]:
@@ -384,6 +385,11 @@ def to_columns(entry: Entry) -> dict[str, int | str | bytes | None]:
 def with_leaf_hash(entry: Entry) -> Entry:
     """The entry with the hash that makes tampering with it show."""
     return replace(entry, leaf_hash=leaf_hash(to_columns(entry)))
+
+
+def standing(row: Row) -> Standing:
+    """A row of the projection."""
+    return Standing(row["purpose"], row["channel"], row["state"], row["since"], row["event_id"], row["message_at"])
 
 
 def to_entry(row: Row) -> Entry:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import orjson
 
+from handraiser.store.database import Transaction
 from handraiser.store.sql import Reads, Row, to_json
 
 Barred = Literal["", "objected", "withdrawn", "suppressed"]
@@ -230,6 +231,15 @@ def from_row(row: Row) -> StoredMessage:
         test=bool(row["test"]),
         decision=orjson.loads(row["decision"]),
         request=orjson.loads(row["request"]),
+    )
+
+
+async def insert(tx: Transaction, rows: Sequence[tuple[StoredMessage, bytes]]) -> None:
+    """Keep new messages, each with the subject it hangs on."""
+    await tx.execute_rows(
+        f"WITH {{rows}} INSERT INTO message ({NAMES}) SELECT {NAMES} FROM v",
+        COLUMNS,
+        [to_row(message, subject_id) for message, subject_id in rows],
     )
 
 

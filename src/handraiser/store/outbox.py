@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -16,7 +16,11 @@ from handraiser.store.sql import Reads, Row, to_json
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """One event for one carrier (``webhook``, ``mail``, …); ``due_at`` is when it may be taken next."""
+    """One event for one carrier (``webhook``, ``mail``, …); ``due_at`` is when it may be taken next.
+
+    ``outcome`` is "" while it waits, else ``sent``, ``refused``, ``overtaken`` or ``given_up``; ``reason`` is the code
+    of the last failure, without an address or a server's words.
+    """
 
     id: bytes
     controller_id: bytes
@@ -27,10 +31,42 @@ class OutboxRow:
     carrier: str = "webhook"
     subject_id: bytes | None = None
     attempts: int = 0
-    done_at: int | None = field(default=None)
+    done_at: int | None = None
+    outcome: str = ""
+    reason: str = ""
 
 
-_COLUMNS = "controller_id, outbox_id, event, subject_id, payload, carrier, created_at, due_at, attempts, done_at"
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The next system has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """It could not be handed over now; ``reason`` is a code without personal data."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The next system will never take it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """Nobody wants it any more."""
+
+
+Outcome = Sent | Later | Refused | Overtaken
+"""What a carrier says of one event."""
+
+_COLUMNS = (
+    "controller_id, outbox_id, event, subject_id, payload, carrier, created_at, due_at, attempts, done_at,"
+    " outcome, reason"
+)
 
 
 async def put(tx: Transaction, rows: Sequence[OutboxRow]) -> list[None]:
@@ -63,26 +99,34 @@ async def claim(
     return sorted((_row(row) for row in rows), key=lambda row: (row.created_at, row.id))
 
 
-async def done(tx: Transaction, rows: Sequence[tuple[bytes, bytes, int]]) -> list[None]:
-    """(controller_id, id, now) of events that were delivered."""
+async def done(tx: Transaction, rows: Sequence[tuple[bytes, bytes, int, str, str]]) -> list[None]:
+    """(controller_id, id, now, outcome, reason) of events that are not to be tried again."""
     await tx.execute_rows(
-        "WITH {rows} UPDATE outbox SET done_at = v.at FROM v"
+        "WITH {rows} UPDATE outbox SET done_at = v.at, outcome = v.outcome, reason = v.reason FROM v"
         " WHERE outbox.controller_id = v.controller_id AND outbox.outbox_id = v.outbox_id AND outbox.done_at IS NULL",
-        "controller_id id, outbox_id id, at int",
+        "controller_id id, outbox_id id, at int, outcome text, reason text",
         sorted(rows),
     )
     return [None] * len(rows)
 
 
-async def failed(tx: Transaction, rows: Sequence[tuple[bytes, bytes, int]]) -> list[None]:
-    """(controller_id, id, retry_at) of events that were not delivered and are to be tried again."""
+async def failed(tx: Transaction, rows: Sequence[tuple[bytes, bytes, int, str]]) -> list[None]:
+    """(controller_id, id, retry_at, reason) of events that were not delivered and are to be tried again."""
     await tx.execute_rows(
-        "WITH {rows} UPDATE outbox SET due_at = v.at FROM v"
+        "WITH {rows} UPDATE outbox SET due_at = v.at, reason = v.reason FROM v"
         " WHERE outbox.controller_id = v.controller_id AND outbox.outbox_id = v.outbox_id AND outbox.done_at IS NULL",
-        "controller_id id, outbox_id id, at int",
+        "controller_id id, outbox_id id, at int, reason text",
         sorted(rows),
     )
     return [None] * len(rows)
+
+
+async def of_message(reads: Reads, controller_id: bytes, message_id: bytes) -> OutboxRow | None:
+    """The delivery of a mail of our own, whose row has the message's id."""
+    rows = await reads.fetch(
+        f"SELECT {_COLUMNS} FROM outbox WHERE controller_id = $1 AND outbox_id = $2", (controller_id, message_id)
+    )
+    return _row(rows[0]) if rows else None
 
 
 async def recent(
@@ -109,6 +153,8 @@ def _row(row: Row) -> OutboxRow:
         subject_id=row["subject_id"],
         attempts=row["attempts"],
         done_at=row["done_at"],
+        outcome=row["outcome"],
+        reason=row["reason"],
     )
 
 

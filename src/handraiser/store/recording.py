@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from handraiser.store import outbox
+from handraiser.store import messages, outbox
 from handraiser.store.database import Transaction
-from handraiser.store.messages import COLUMNS, NAMES, Ask, StoredMessage, get, read_asks, to_row
+from handraiser.store.messages import Ask, StoredMessage, get, read_asks
 from handraiser.store.outbox import OutboxRow
 from handraiser.store.sql import to_json
 from handraiser.store.subjects import NewSubject, insert
@@ -167,10 +167,10 @@ async def _winners(tx: Transaction, rows: Sequence[Recording], taken: Sequence[i
         "n int, controller_id id, shop_id id, key text",
         [(n, *_key(rows[n])) for n in taken],
     )
-    messages = await get(tx, [(row["controller_id"], row["message_id"]) for row in found])
+    holders = await get(tx, [(row["controller_id"], row["message_id"]) for row in found])
     return {
         row["n"]: Raced(message, row["request_hash"])
-        for row, message in zip(found, messages, strict=True)
+        for row, message in zip(found, holders, strict=True)
         if message is not None
     }
 
@@ -224,11 +224,7 @@ async def _write(tx: Transaction, kept: Sequence[tuple[Recording, _State]]) -> N
             for key, state in sorted(changed.items())
         ],
     )
-    await tx.execute_rows(
-        f"WITH {{rows}} INSERT INTO message ({NAMES}) SELECT {NAMES} FROM v",
-        COLUMNS,
-        [to_row(row.message, state.subject_id) for row, state in kept],
-    )
+    await messages.insert(tx, [(row.message, state.subject_id) for row, state in kept])
     events = [event for row, _ in kept for event in row.outbox]
     if events:
         await outbox.put(tx, events)

@@ -87,6 +87,8 @@ CREATE TABLE standing (
   PRIMARY KEY (controller_id, subject_id, purpose, channel)
 ) {by_key};
 
+CREATE INDEX standing_waiting ON standing (since) WHERE state = 'pending';
+
 CREATE TABLE suppression (
   controller_id {id} NOT NULL,
   lookup {bytes} NOT NULL,
@@ -321,6 +323,9 @@ CREATE TABLE outbox (
   due_at {int} NOT NULL,
   attempts {int} NOT NULL,
   done_at {int},
+  -- What became of it: '' while it waits, else sent, refused, overtaken or given_up; reason is a code, never a text.
+  outcome {text} NOT NULL DEFAULT '',
+  reason {text} NOT NULL DEFAULT '',
   PRIMARY KEY (controller_id, outbox_id)
 ) {strict};
 CREATE INDEX outbox_due ON outbox (due_at) WHERE done_at IS NULL;

@@ -1,0 +1,115 @@
+"""The words of the customer's pages that know no ask: leaving, and what went wrong."""
+
+from __future__ import annotations
+
+from handraiser.core.shop import Shop
+from handraiser.doors.page_texts import Button, Page, Voice
+
+
+def unsaved(voice: Voice) -> Page:
+    """The database could not take the answer."""
+    say = voice.say
+    return Page(
+        title=say("Your answer was not saved"),
+        status=say("Not signed up"),
+        tone="warn",
+        paragraphs=(
+            say("Something is out of order on our side. You are not signed up, and your order is safe."),
+            say("Please try again in a minute."),
+        ),
+        link=(say("Try again"), ""),
+    )
+
+
+def unavailable(voice: Voice) -> Page:
+    """The page cannot be shown now."""
+    say = voice.say
+    return Page(
+        title=say("Please try again in a minute"),
+        status=say("Nothing was changed"),
+        tone="warn",
+        paragraphs=(say("Something is out of order on our side."),),
+        link=(say("Try again"), ""),
+    )
+
+
+def elsewhere(voice: Voice) -> Page:
+    """The press did not come from our page."""
+    say = voice.say
+    return Page(
+        title=say("Please press the button on our own page"),
+        status=say("Nothing was changed"),
+        tone="warn",
+        paragraphs=(say("Your answer did not come from our page, so it was not taken."),),
+        link=(say("Open the page again"), ""),
+    )
+
+
+def unknown(voice: Voice) -> Page:
+    """No link of ours."""
+    say = voice.say
+    return Page(
+        title=say("This link does not work"),
+        status=say("Nothing was changed"),
+        tone="warn",
+        paragraphs=(say("Perhaps it was not copied whole. Please press it in the email again."),),
+        order_line=False,
+    )
+
+
+def leaving(voice: Voice, shop: Shop | None) -> Page:
+    """Before leaving: what the one button does."""
+    say = voice.say
+    return Page(
+        title=say("Do you want to unsubscribe?"),
+        status=say("Nothing was changed yet"),
+        tone="off",
+        paragraphs=(
+            _left_line(
+                voice,
+                shop,
+                "One press stops all news, tips and offers by email from {company}, and we will not ask you again.",
+            ),
+        ),
+        buttons=(Button("leave", say("Unsubscribe"), "main"),),
+        small=say("Emails about your orders still come."),
+    )
+
+
+def left(voice: Voice, shop: Shop | None) -> Page:
+    """After leaving."""
+    say = voice.say
+    return Page(
+        title=say("You are unsubscribed"),
+        status=say("Not signed up"),
+        tone="off",
+        paragraphs=(
+            _left_line(
+                voice,
+                shop,
+                "{company} sends you no news, tips or offers by email any more, and we will not ask you again.",
+            ),
+        ),
+        small=say("Emails about your orders still come."),
+    )
+
+
+def still_here(voice: Voice) -> Page:
+    """Neither the database nor the journal could take a withdrawal."""
+    say = voice.say
+    return Page(
+        title=say("Please press once more"),
+        status=say("Not done yet"),
+        tone="warn",
+        paragraphs=(
+            say(
+                "Something is out of order on our side, and you are not unsubscribed yet. Please try again in a minute."
+            ),
+        ),
+        buttons=(Button("leave", say("Unsubscribe"), "main"),),
+    )
+
+
+def _left_line(voice: Voice, shop: Shop | None, text: str) -> str:
+    company = (shop.controller.legal_name or shop.controller.name) if shop else voice.say("The company")
+    return voice.say(text, company=company)
