@@ -179,6 +179,42 @@ async def test_a_confirmation_outlives_the_link_it_confirms(asked):
     assert (await press(asked, await asked.confirmation(message), kind=LinkKind.CONFIRM)).outcome == "granted"
 
 
+async def test_what_nobody_confirms_in_seven_days_lapses_once_and_can_be_asked_for_again(asked):
+    alices, bobs = await asked.ask(1, market="DE"), await asked.ask(2, "bob@example.com", market="DE")
+    await press(asked, alices)
+    asked.clock.now += DAY
+    await press(asked, bobs)
+    asked.clock.now += 6 * DAY + 1
+
+    other = asked.another()
+    ended = await asyncio.gather(asked.answer.lapse(), other.lapse(), asked.answer.lapse())
+    await other.close()
+
+    assert sum(ended) == 1
+    assert await asked.events(alices) == ["pending", "lapsed"]
+    assert await asked.states(bobs) == {"tips": "pending"}
+    pending, lapsed = await asked.entries(alices)
+    assert (lapsed.actor, lapsed.supersedes_seq, lapsed.wording_id) == ("system", pending.seq, pending.wording_id)
+    assert "consent.lapsed" in [row.event for row in await outbox.recent(asked.database, TENTS)]
+    assert (await press(asked, await asked.confirmation(alices), kind=LinkKind.CONFIRM)).outcome == "expired"
+    assert (await press(asked, alices)).outcome == "pending"
+    assert await asked.events(alices) == ["pending", "lapsed", "pending"]
+
+
+async def test_what_was_confirmed_or_left_does_not_lapse(asked):
+    granted, left = await asked.ask(1, market="DE"), await asked.ask(2, "bob@example.com", market="DE")
+    for message in (granted, left):
+        await press(asked, message)
+    asked.clock.now += 1000
+    await press(asked, await asked.confirmation(granted), kind=LinkKind.CONFIRM)
+    await leave(asked, left)
+    asked.clock.now += 30 * DAY
+
+    assert await asked.answer.lapse() == 0
+    assert await asked.states(granted) == {"tips": "granted"}
+    assert await asked.states(left) == {"tips": "withdrawn"}
+
+
 async def test_a_second_press_says_since_when_and_writes_nothing(asked):
     message = await asked.ask()
     await press(asked, message)

@@ -152,6 +152,7 @@ async def open_service(settings: Settings, now: Clock | None = None) -> AsyncIte
         for work, seconds in (
             (service.publish.refresh, POLL_SECONDS),
             (service.answer.settle, SETTLE_SECONDS),
+            (service.answer.lapse, JOBS_SECONDS),
             (service.jobs.run_due, JOBS_SECONDS),
             (service.jobs.seal, settings.seal_seconds),
         ):

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from handraiser.answer.asks import Ask, Asks, Opened, Visit
 from handraiser.answer.confirming import confirmation_message, confirmation_row
+from handraiser.answer.lapsing import Lapsing
 from handraiser.answer.leaving import TRIES, Leaving
 from handraiser.answer.settling import Settling
 from handraiser.answer.visits import Visits, shown
@@ -83,6 +84,7 @@ class Answer:
         self._clock, self._new_id = clock, new_id
         self._asks = Asks(database, links, markets, sealer or Sealer(), clock)
         self._visits = Visits(writer, pepper, clock)
+        self._lapsing = Lapsing(database, writer, clock, new_id)
         self._leaving = Leaving(
             database=database, writer=writer, asks=self._asks, journal=journal, clock=clock, new_id=new_id
         )
@@ -296,6 +298,10 @@ class Answer:
     async def apply_journal(self) -> int:
         """Write journalled withdrawals into the ledger; see :meth:`handraiser.answer.leaving.Leaving.apply_journal`."""
         return await self._leaving.apply_journal()
+
+    async def lapse(self) -> int:
+        """End what waited too long; see :meth:`handraiser.answer.lapsing.Lapsing.lapse`."""
+        return await self._lapsing.lapse()
 
     async def locale_of(self, opened: Opened) -> str | None:
         """The language of the newest email to the subject of a withdraw link; None when that cannot be known now."""

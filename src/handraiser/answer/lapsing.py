@@ -1,0 +1,74 @@
+"""Consents that waited too long for their confirmation lapse: nothing is pending for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from handraiser.core import consent
+from handraiser.core.consent import CONFIRM_LIFE_MS, Entry, Event, State
+from handraiser.store import ledger, waiting
+from handraiser.store.database import Database
+from handraiser.store.ledger import Append, Appended, Change, Standing
+from handraiser.store.outbox import event_of
+from handraiser.store.writer import Writer
+
+AT_ONCE = 200
+
+
+class Lapsing:
+    """Ends waits. Several replicas at it write each end once, for it has the wait's ``dedup_key``."""
+
+    def __init__(
+        self, database: Database, writer: Writer, clock: Callable[[], int], new_id: Callable[[int], bytes]
+    ) -> None:
+        self._database, self._writer, self._clock, self._new_id = database, writer, clock, new_id
+
+    async def lapse(self) -> int:
+        """End every wait older than seven days; returns how many this process ended. What its subject answers just now
+        is left to that answer, and looked at again the next time. Raises :class:`StoreUnavailable`."""
+        lapsed = 0
+        while True:
+            due = await waiting.since_before(self._database, self._clock() - CONFIRM_LIFE_MS, AT_ONCE)
+            ended = [await self._end(*one) for one in due]
+            lapsed += sum(ended)
+            if len(due) < AT_ONCE or not any(ended):
+                return lapsed
+
+    async def _end(self, controller_id: bytes, subject_id: bytes, own: Standing) -> bool:
+        async with self._database.reading() as session:
+            version = await ledger.version_of(session, controller_id, subject_id)
+            # The standing again, behind the version: an answer may have come since the list was read.
+            found = await ledger.standing_of(session, controller_id, subject_id)
+            began = await ledger.by_event_id(session, controller_id, own.event_id)
+        if own not in found or began is None:
+            return False
+        entry = self._entry(began, self._clock())
+        change = Change(entry, State.LAPSED, own.message_at)
+        event = event_of(entry, self._new_id(entry.recorded_at))
+        result = await self._writer.write(ledger.append, Append((change,), (event,), version_seen=version))
+        return isinstance(result, Appended) and result.first
+
+    def _entry(self, began: Entry, now: int) -> Entry:
+        return Entry(
+            event_id=self._new_id(now),
+            controller_id=began.controller_id,
+            subject_id=began.subject_id,
+            purpose=began.purpose,
+            topic=began.topic,
+            channel=began.channel,
+            event=Event.LAPSED,
+            occurred_at=now,
+            received_at=now,
+            recorded_at=now,
+            dedup_key=consent.dedup_key(began.event_id, "lapse"),
+            jurisdiction=began.jurisdiction,
+            rule_version=began.rule_version,
+            touchpoint=began.touchpoint,
+            message_id=began.message_id,
+            link_kind=began.link_kind,
+            variant=began.variant,
+            wording_id=began.wording_id,
+            actor="system",
+            promised_value_id=began.promised_value_id,
+            supersedes_seq=began.seq,
+        )
