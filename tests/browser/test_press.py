@@ -71,7 +71,7 @@ def test_from_the_email_to_the_consent_is_one_click_and_one_press(alice: Asked, 
     assert page.url == alice.link
     assert alice.events == []
     assert "not signed up" in page.inner_text("main")
-    assert page.locator("button").count() == 3
+    assert page.locator("button").count() == 4
     assert page.locator("button.main").bounding_box()["height"] >= 44
 
     press(page, "yes")
@@ -116,21 +116,25 @@ def test_the_reference_is_accessible_and_fits_a_phone(house: House, chromium: Br
         assert {urlsplit(url).netloc for url in visitor.loaded} == {urlsplit(house.it.url).netloc}
 
 
-def test_yes_and_no_stand_on_the_first_screen_of_a_phone(alice: Asked, visitor: Visitor):
-    visitor.page.set_viewport_size({"width": 375, "height": 640})
+@pytest.mark.parametrize(("width", "height", "actions"), [(320, 568, ["yes"]), (375, 640, ["yes", "no", "never"])])
+def test_the_buttons_stand_on_the_first_screen_of_a_phone(
+    alice: Asked, visitor: Visitor, width: int, height: int, actions: list[str]
+):
+    visitor.page.set_viewport_size({"width": width, "height": height})
     visitor.page.goto(alice.link)
 
-    for action in ("yes", "no"):
+    for action in actions:
         box = visitor.page.locator(f"button[value={action}]").bounding_box()
         assert box is not None
-        assert box["y"] + box["height"] <= 640
+        assert box["y"] + box["height"] <= height
 
 
-def test_no_thanks_is_one_press_and_is_remembered(alice: Asked, visitor: Visitor):
+@pytest.mark.parametrize(("action", "event"), [("no", "refused"), ("never", "objected")])
+def test_no_thanks_is_one_press_and_is_remembered(alice: Asked, visitor: Visitor, action: str, event: str):
     visitor.page.goto(alice.link)
-    press(visitor.page, "no")
+    press(visitor.page, action)
 
-    assert alice.events == ["objected"]
+    assert alice.events == [event]
     later = alice.house.email(an_order(int(alice.id) + 100_000, customer=alice.customer))
     assert "ask" not in {placed["slot"] for placed in later["placements"]}
 
