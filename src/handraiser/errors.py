@@ -97,6 +97,14 @@ class BadLink(LinkError):
     """Not a token we signed, or not in its canonical spelling."""
 
 
+class TooMany(LinkError):
+    """More visits of links than people make; ``seconds`` is when to come again. Never raised for whoever leaves."""
+
+    def __init__(self, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__("too many visits of links")
+
+
 class BadNonce(LinkError):
     """A form nonce that is missing, forged, another message's, or too old."""
 

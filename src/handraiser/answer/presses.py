@@ -11,8 +11,9 @@ from handraiser.answer.asks import Ask, Asks, Opened, Visit
 from handraiser.answer.confirming import confirmation_message, confirmation_row
 from handraiser.answer.lapsing import Lapsing
 from handraiser.answer.leaving import TRIES, Leaving
+from handraiser.answer.rates import Rates
 from handraiser.answer.settling import Settling
-from handraiser.answer.visits import Visits, shown
+from handraiser.answer.visits import Visits, network_of, shown
 from handraiser.core import consent
 from handraiser.core.consent import Entry, Event, State
 from handraiser.core.links import LinkKind, Links
@@ -88,6 +89,7 @@ class Answer:
         self._leaving = Leaving(
             database=database, writer=writer, asks=self._asks, journal=journal, clock=clock, new_id=new_id
         )
+        self._rates = Rates()
         self._settling = Settling(database, clock, new_id)
         self.observers: list[Callable[[str, str], None]] = []
         self.visit_observers = self._visits.observers
@@ -125,8 +127,10 @@ class Answer:
     async def look(self, opened: Opened, visit: Visit) -> Ask:
         """The ask behind an opt-in or confirmation link; the visit is logged and changes nothing else.
 
-        Raises :class:`NotFound` when its message, ask or subject is gone, and :class:`StoreUnavailable`.
+        Raises :class:`NotFound` when its message, ask or subject is gone, :class:`TooMany`, and
+        :class:`StoreUnavailable`.
         """
+        self._rates.visit(network_of(visit.remote), self._clock())
         try:
             ask = await self._asks.ask(opened)
         except NotFound:
@@ -146,9 +150,11 @@ class Answer:
     async def press(self, opened: Opened, visit: Visit, action: Action, notice_id: bytes | None) -> Told:
         """Take an answer and keep it; the same answer again is the same entry.
 
-        ``notice_id`` is the hash of the page it was given on. Raises :class:`NotFound` as :meth:`look` does, and
-        :class:`StoreUnavailable` when a "yes" was not kept. Any other answer is then journalled.
+        ``notice_id`` is the hash of the page it was given on. Raises :class:`NotFound` as :meth:`look` does; for a
+        "yes" :class:`TooMany`, and :class:`StoreUnavailable` when it was not kept. Any other answer is then journalled.
         """
+        if action is Action.YES:
+            self._rates.visit(network_of(visit.remote), self._clock())
         try:
             told = await self._press(opened, visit, action, notice_id)
         except StoreUnavailable:
@@ -166,6 +172,8 @@ class Answer:
             if judgement is None:
                 judgement = self._visits.judge(opened, visit, ask)
             now = self._clock()
+            if action is Action.YES:
+                self._rates.press(ask)
             if ask.message.test:
                 return Told("test", ask, now)
             if ask.expired and (action is Action.YES or (action is Action.FRESH and judgement.verdict == "bot")):

@@ -45,6 +45,20 @@ def elsewhere(voice: Voice) -> Page:
     )
 
 
+def too_many(voice: Voice) -> Page:
+    """More visits than people make."""
+    say = voice.say
+    return Page(
+        title=say("Please wait a moment"),
+        status=say("Not done yet"),
+        tone="warn",
+        paragraphs=(
+            say("Very many links were opened from your network, or this one very often. Nothing was saved just now."),
+            say("Please open the link in your email again in a while."),
+        ),
+    )
+
+
 def unknown(voice: Voice) -> Page:
     """No link of ours."""
     say = voice.say

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import jinja2
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from markupsafe import Markup
 
 from handraiser.answer import ASKS, GIVES, Action, Answer, Ask, Opened, Visit
@@ -24,7 +25,7 @@ from handraiser.doors import page_notices as notices
 from handraiser.doors import page_texts as texts
 from handraiser.doors.page_texts import Page, Voice, confirming
 from handraiser.doors.web import Problem, read_body
-from handraiser.errors import BadNonce, NotFound, StoreUnavailable
+from handraiser.errors import BadNonce, NotFound, StoreUnavailable, TooMany
 from handraiser.settings import Settings
 
 BODY_LIMIT = 4096
@@ -64,11 +65,24 @@ class Pages:
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.get(r"/o/{token:[\s\S]*}", self.show_ask),
-            web.post(r"/o/{token:[\s\S]*}", self.take_answer),
+            web.get(r"/o/{token:[\s\S]*}", self._unhurried(self.show_ask)),
+            web.post(r"/o/{token:[\s\S]*}", self._unhurried(self.take_answer)),
             web.get(r"/u/{token:[\s\S]*}", self.show_leave),
             web.post(r"/u/{token:[\s\S]*}", self.take_leave),
         ]
+
+    def _unhurried(self, handler: Handler) -> Handler:
+        """Tell who comes too often to come again later."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            try:
+                return await handler(request)
+            except TooMany as error:
+                said = self._plain(request, None, notices.too_many, 429)
+                said.headers["Retry-After"] = str(error.seconds)
+                return said
+
+        return handle
 
     # --- /o
 
