@@ -174,7 +174,7 @@ async def test_a21_a_header_makes_no_post_of_a_get(siege: Siege, header: str):
 
 async def test_a_form_filling_crawler_that_lies_about_the_press_only_makes_it_pending(siege: Siege):
     alice = await siege.ask()
-    crawler = {"User-Agent": "Wapiti/3.2 (form attack)", "Accept-Language": "en"}
+    crawler = {"User-Agent": "FormFiller/3.2", "Accept-Language": "en"}
 
     await siege.press(alice.link, browser=crawler)
 

@@ -40,7 +40,7 @@ async def test_a_network_that_opens_three_hundred_links_in_a_minute_waits_and_le
     assert (await siege.send("POST", alice.leave, leave, {}, X_Forwarded_For=NETWORK)).status == 200
     assert (await siege.press(bob.link, "no", page=page, X_Forwarded_For=NETWORK)).status == 200
     assert await siege.events(alice) == ["objected"]
-    assert await siege.events(bob) == ["objected"]
+    assert await siege.events(bob) == ["refused"]
 
     siege.clock.now += MINUTE
     assert (await siege.get(alice.link, X_Forwarded_For=NETWORK)).status == 200
@@ -57,7 +57,7 @@ async def test_a_message_is_pressed_thirty_times_an_hour_at_most_and_no_still_co
     assert said.status == 429
     assert await siege.events(alice) == ["pending"]
     assert (await siege.press(alice.link, "no", page=page)).status == 200
-    assert await siege.standing(alice) == "withdrawn"
+    assert await siege.standing(alice) == "refused"
 
     with siege.clock.later(HOUR):
         assert (await siege.press(alice.link)).status == 200

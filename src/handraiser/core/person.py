@@ -1,7 +1,7 @@
 """Human or machine: evidence of one visit in, verdict and reasons out.
 
 A verdict never blocks a person: an attested press grants, everything doubtful waits for a confirmation mail. Nothing
-here is asked before a withdrawal. Times in ms. What each signal is worth: docs/decisions/0009-person-or-machine.md.
+here is asked before a withdrawal. Times in ms. What each signal is worth: docs/decisions/0010-person-or-machine.md.
 """
 
 from __future__ import annotations
