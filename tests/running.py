@@ -43,6 +43,7 @@ legal_name = "Tents Company B.V."
 address_lines = ["Main Street 1", "1000 AA Town"]
 email = "privacy@tents.example"
 privacy_url = "https://tents.example/privacy"
+privacy_version = "2026-05"
 """
 BOATS = """
 slug = "boats"

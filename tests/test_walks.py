@@ -6,12 +6,15 @@ import asyncio
 import email
 import email.policy
 import hashlib
+import json
 import re
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from handraiser.store import ledger, policies, shops
 from mailserver import Inbox, links_of
 from running import BOATS, HIDDEN, TENTS, Running, an_order, running, settings_for, the_ask
 
@@ -57,6 +60,15 @@ async def test_what_was_pressed_is_sealed_and_proven_and_a_change_behind_the_ser
     assert hashlib.sha256(served.encode()).hexdigest() == granted["notice_id"], "the page as it was served"
 
     service = house.service
+    (controller,) = [one for one in await shops.list_controllers(service.database) if one.slug == "tents-company"]
+    kept = await ledger.by_event_id(service.database, controller.id, uuid.UUID(granted["event_id"]).bytes)
+    assert kept is not None
+    rules = await policies.get(service.database, controller.id, kept.policy_snapshot_id or b"")
+    assert rules is not None, "the rules of that moment, word for word"
+    assert json.loads(rules.content)["code"] == "US"
+    assert hashlib.sha256(rules.content.encode()).digest() == kept.policy_snapshot_id
+    assert kept.privacy_policy_version == "2026-05"
+
     assert await service.jobs.seal() == 1
     found = await service.command("consents.verify", {"head": None})
     assert (found["ok"], found["broken"], found["notes"], found["heads_compared"]) == (True, [], [], 1)

@@ -198,7 +198,7 @@ class Prove:
         return first
 
     async def _texts(self, controller_id: bytes, findings: _Findings) -> None:
-        """Evidence that is still kept, and every wording, against their hashes."""
+        """Evidence that is still kept, every wording and every set of rules against their hashes."""
         async for row in ledger_audit.evidence(self._database, controller_id):
             place = (row["seq"], row["event_id"])
             if row["evidence_commit"] is None:
@@ -209,6 +209,11 @@ class Prove:
             told = _language(row["content"])
             if hashlib.sha256(row["content"].encode()).digest() != row["wording_id"] or told != row["language"]:
                 findings.add("wording", f"the text {row['wording_id'].hex()} is not what was shown")
+
+        async for row in ledger_audit.policies(self._database, controller_id):
+            policy_id = row["policy_snapshot_id"]
+            if hashlib.sha256(row["content"].encode()).digest() != policy_id:
+                findings.add("policy", f"the rules {policy_id.hex()} are not what they were")
 
     async def _compare(self, head: Path | None, companies: dict[bytes, str]) -> tuple[int | None, list[Broken]]:
         """How many kept heads were compared (None: there are none), and those that the ledger does not hold."""
@@ -276,6 +281,8 @@ def _check_entry(row: Row, findings: _Findings, sealed: bytes | None = None) -> 
         findings.add("changed", "this entry is not the one that was sealed", *place)
     if row["wording_id"] is not None and row["wording_there"] is None:
         findings.add("wording_gone", "the text that this entry was given for is gone", *place)
+    if row["policy_snapshot_id"] is not None and row["policy_there"] is None:
+        findings.add("policy_gone", "the rules that this entry was written under are gone", *place)
 
 
 def _some(lines: Iterator[KeptLine]) -> list[KeptLine]:

@@ -14,11 +14,12 @@ import pytest
 from handraiser.core.consent import Entry
 from handraiser.core.ledger_head import HeadKeys
 from handraiser.core.ledger_proof import leaf_hash
-from handraiser.store import ledger, outbox, seals
+from handraiser.store import ledger, outbox, policies, seals
 from handraiser.store.database import Database
 from handraiser.store.ledger import Append, Appended, Change, Evidence, StoredWording, Suppression, append
 from handraiser.store.messages import look_up
 from handraiser.store.outbox import OutboxRow
+from handraiser.store.policies import Policy
 from handraiser.store.recording import Lost, record
 from handraiser.store.sql import RowRefused
 from handraiser.store.writer import Reader, Writer
@@ -226,6 +227,8 @@ CHANGES = [
     "DELETE FROM ledger_leaf",
     "UPDATE ledger_head SET sealed_at = 2",
     "DELETE FROM ledger_head",
+    "UPDATE policy_snapshot SET content = 'x'",
+    "DELETE FROM policy_snapshot",
 ]
 
 
@@ -235,6 +238,7 @@ async def test_what_was_said_and_shown_cannot_be_changed(
 ):
     await writer.write(append, granted(1))
     await writer.write(ledger.put_wordings, StoredWording(TENTS, b"w" * 32, "en", "{}", NOW))
+    await writer.write(policies.put, Policy(TENTS, b"p" * 32, "{}", NOW))
     async with database.transaction() as tx:
         await seals.seal(tx, TENTS, NOW, 10, HeadKeys([(1, b"k" * 40)]).sign)
     with pytest.raises(RowRefused, match="only grows"):
@@ -243,7 +247,7 @@ async def test_what_was_said_and_shown_cannot_be_changed(
     assert len(await ledger.entries_of(database, TENTS, alice)) == 1
 
 
-@pytest.mark.parametrize("table", ["consent_entry", "wording", "ledger_leaf", "ledger_head"])
+@pytest.mark.parametrize("table", ["consent_entry", "wording", "policy_snapshot", "ledger_leaf", "ledger_head"])
 async def test_postgresql_refuses_to_truncate(postgres_url: str, table: str):
     database = await Database.open(postgres_url)
     with pytest.raises(RowRefused, match="only grows"):
@@ -275,7 +279,8 @@ async def test_insert_or_replace_is_refused_even_to_other_programs(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("table", "changed"), [("wording", "content"), ("ledger_leaf", "leaf_hash"), ("ledger_head", "root")]
+    ("table", "changed"),
+    [("wording", "content"), ("policy_snapshot", "content"), ("ledger_leaf", "leaf_hash"), ("ledger_head", "root")],
 )
 async def test_what_was_shown_and_sealed_cannot_be_replaced_even_by_other_programs(
     tmp_path: Path, table: str, changed: str
@@ -285,6 +290,7 @@ async def test_what_was_shown_and_sealed_cannot_be_replaced_even_by_other_progra
     writer = Writer(database)
     await writer.write(append, granted(1))
     await writer.write(ledger.put_wordings, StoredWording(TENTS, b"w" * 32, "en", "{}", NOW))
+    await writer.write(policies.put, Policy(TENTS, b"p" * 32, "{}", NOW))
     async with database.transaction() as tx:
         await seals.seal(tx, TENTS, NOW, 10, HeadKeys([(1, b"k" * 40)]).sign)
     names = [row["name"] for row in await database.fetch(f"SELECT name FROM pragma_table_info('{table}')")]
@@ -324,6 +330,14 @@ async def test_wordings_are_kept_once_and_found_by_their_hash(database: Database
         wording,
         None,
     ]
+
+
+async def test_rules_are_kept_once_and_found_by_their_hash(database: Database, writer: Writer):
+    rules = Policy(TENTS, b"p" * 32, '{"confirm":"attested_press"}', NOW)
+    for again in (rules, replace(rules, created_at=NOW + 1)):
+        await writer.write(policies.put, again)
+    assert await policies.get(database, TENTS, rules.id) == rules
+    assert await policies.get(database, BOATS, rules.id) is None
 
 
 async def test_entries_keep_the_order_they_were_written_in(database: Database, writer: Writer, alice: bytes):

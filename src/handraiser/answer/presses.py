@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,15 +21,18 @@ from handraiser.core.links import LinkKind, Links
 from handraiser.core.market import Market, Markets
 from handraiser.core.person import GATE_MS, Judgement
 from handraiser.errors import NotFound, StoreError, StoreUnavailable
-from handraiser.store import ledger, messages, waiting
+from handraiser.store import ledger, messages, policies, waiting
 from handraiser.store.database import Database
 from handraiser.store.journal import Journal
 from handraiser.store.ledger import Append, Appended, Change, Suppression
+from handraiser.store.messages import StoredMessage
 from handraiser.store.outbox import event_of
+from handraiser.store.policies import Policy
 from handraiser.store.subjects import Sealer
 from handraiser.store.writer import Writer
 
 _DAY_MS = 86_400_000
+_POLICIES = 2_000
 
 
 class Action(StrEnum):
@@ -91,6 +95,7 @@ class Answer:
         )
         self._rates = Rates()
         self._settling = Settling(database, clock, new_id)
+        self._policies: set[tuple[bytes, bytes]] = set()
         self.observers: list[Callable[[str, str], None]] = []
         self.visit_observers = self._visits.observers
 
@@ -257,6 +262,8 @@ class Answer:
             dedup_key=consent.dedup_key(message.id, "ask", action, ask.standing.event_id),
             jurisdiction=message.market,
             rule_version=message.rule_version,
+            policy_snapshot_id=await self._policy(controller_id, self._market(ask), now),
+            privacy_policy_version=ask.shop.controller.privacy_version,
             touchpoint=message.touchpoint,
             message_id=message.id,
             link_kind=int(ask.opened.link.kind),
@@ -267,9 +274,7 @@ class Answer:
             attestation=judgement.attestation,
             verdict=judgement.verdict,
             verdict_reasons=(*judgement.reasons, *([answer.reason] if answer.reason else ())),
-            source_order_ref=self._visits.keyed(b"order", controller_id, message.shop_id, message.order_id.encode())
-            if message.order_id
-            else None,
+            source_order_ref=self._order_ref(message),
             promised_value_id=ask.promised_value_id,
             supersedes_seq=await self._asks.seq_of(controller_id, ask.standing),
             evidence_commit=consent.evidence_commit(evidence.salt, evidence.content),
@@ -292,6 +297,23 @@ class Answer:
         """Whether the mailbox got all the confirmation mails that anybody may cause within a day."""
         begun = await waiting.begun_since(self._database, ask.shop.controller.id, ask.subject.id, now - _DAY_MS)
         return begun >= consent.CONFIRMATIONS_A_DAY
+
+    def _order_ref(self, message: StoredMessage) -> bytes | None:
+        if not message.order_id:
+            return None
+        return self._visits.keyed(b"order", message.controller_id, message.shop_id, message.order_id.encode())
+
+    async def _policy(self, controller_id: bytes, market: Market, now: int) -> bytes:
+        """The hash of the rules that the answer was taken under; they are written when they are met for the first time,
+        so that a press costs no further round trip."""
+        content = market.content
+        policy_id = hashlib.sha256(content.encode()).digest()
+        if (controller_id, policy_id) not in self._policies:
+            await self._writer.write(policies.put, Policy(controller_id, policy_id, content, now))
+            if len(self._policies) >= _POLICIES:
+                self._policies.clear()
+            self._policies.add((controller_id, policy_id))
+        return policy_id
 
     async def leave(self, opened: Opened, *, one_click: bool) -> int:
         """Withdraw everything; see :meth:`handraiser.answer.leaving.Leaving.leave`."""

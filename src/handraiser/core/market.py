@@ -6,10 +6,11 @@ Sources and limits: ``docs/markets.md``. Nothing here is legal advice.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import reduce
 from typing import Any
@@ -62,6 +63,11 @@ class Market:
     automatic: str
     advertising: str
     feedback: str
+
+    @property
+    def content(self) -> str:
+        """Every switch as JSON with sorted names: what an entry of the ledger names by its hash."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @property
     def needs_line(self) -> bool:

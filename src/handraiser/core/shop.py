@@ -12,7 +12,10 @@ Mode = Literal["off", "observe", "on"]
 
 @dataclass(frozen=True, slots=True)
 class Controller:
-    """The legal entity that answers for consent (GDPR Art. 4(7)); it owns one or more shops."""
+    """The legal entity that answers for consent (GDPR Art. 4(7)); it owns one or more shops.
+
+    ``privacy_version`` names the privacy policy in force behind ``privacy_url``; each entry of the ledger keeps it.
+    """
 
     id: bytes
     slug: str
@@ -22,6 +25,7 @@ class Controller:
     email: str = ""
     phone: str = ""
     privacy_url: str = ""
+    privacy_version: str = ""
     country: str = ""
 
 

@@ -23,12 +23,14 @@ async def companies(reads: Reads) -> dict[bytes, str]:
 
 async def leaves(reads: Reads, controller_id: bytes, size: int) -> AsyncIterator[Row]:
     """The leaves of a tree up to ``size`` in their order, each with its entry: ``seq`` is None where that is gone,
-    ``wording_there`` where the text is."""
+    ``wording_there`` and ``policy_there`` where the text and the rules are."""
     sql = (
         "SELECT l.leaf_index, l.seq AS leaf_seq, l.leaf_hash AS sealed_hash, l.batch_no, e.*,"
-        " t.wording_id AS wording_there FROM ledger_leaf l"
+        " t.wording_id AS wording_there, p.policy_snapshot_id AS policy_there FROM ledger_leaf l"
         " LEFT JOIN consent_entry e ON e.controller_id = l.controller_id AND e.seq = l.seq"
         " LEFT JOIN wording t ON t.controller_id = e.controller_id AND t.wording_id = e.wording_id"
+        " LEFT JOIN policy_snapshot p ON p.controller_id = e.controller_id"
+        " AND p.policy_snapshot_id = e.policy_snapshot_id"
         " WHERE l.controller_id = $1 AND l.leaf_index {after} $2 AND l.leaf_index < $4 ORDER BY l.leaf_index LIMIT $3"
     )
     async for row in _paged(reads, sql, controller_id, "leaf_index", _LEAST, size):
@@ -38,10 +40,13 @@ async def leaves(reads: Reads, controller_id: bytes, size: int) -> AsyncIterator
 async def outside(reads: Reads, controller_id: bytes) -> AsyncIterator[Row]:
     """Entries that are in no batch; ``waits`` is None for those that do not wait for one either."""
     sql = (
-        "SELECT e.*, l.seq AS sealed, w.seq AS waits, t.wording_id AS wording_there FROM consent_entry e"
+        "SELECT e.*, l.seq AS sealed, w.seq AS waits, t.wording_id AS wording_there,"
+        " p.policy_snapshot_id AS policy_there FROM consent_entry e"
         " LEFT JOIN ledger_leaf l ON l.controller_id = e.controller_id AND l.seq = e.seq"
         " LEFT JOIN ledger_waiting w ON w.controller_id = e.controller_id AND w.seq = e.seq"
         " LEFT JOIN wording t ON t.controller_id = e.controller_id AND t.wording_id = e.wording_id"
+        " LEFT JOIN policy_snapshot p ON p.controller_id = e.controller_id"
+        " AND p.policy_snapshot_id = e.policy_snapshot_id"
         " WHERE e.controller_id = $1 AND e.event_id {after} $2 ORDER BY e.event_id LIMIT $3"
     )
     async for row in _paged(reads, sql, controller_id, "event_id", _first_id(reads)):
@@ -92,6 +97,16 @@ async def wordings(reads: Reads, controller_id: bytes) -> AsyncIterator[Row]:
     """The texts that were shown."""
     sql = "SELECT * FROM wording WHERE controller_id = $1 AND wording_id {after} $2 ORDER BY wording_id LIMIT $3"
     async for row in _paged(reads, sql, controller_id, "wording_id", b""):
+        yield row
+
+
+async def policies(reads: Reads, controller_id: bytes) -> AsyncIterator[Row]:
+    """The rules that answers were taken under."""
+    sql = (
+        "SELECT * FROM policy_snapshot WHERE controller_id = $1 AND policy_snapshot_id {after} $2"
+        " ORDER BY policy_snapshot_id LIMIT $3"
+    )
+    async for row in _paged(reads, sql, controller_id, "policy_snapshot_id", b""):
         yield row
 
 

@@ -200,6 +200,15 @@ CREATE TABLE wording (
   PRIMARY KEY (controller_id, wording_id)
 ) {strict};
 
+-- The rules of a market as they stood, content-addressed like wordings.
+CREATE TABLE policy_snapshot (
+  controller_id {id} NOT NULL,
+  policy_snapshot_id {bytes} NOT NULL,
+  content {text} NOT NULL,
+  created_at {int} NOT NULL,
+  PRIMARY KEY (controller_id, policy_snapshot_id)
+) {strict};
+
 CREATE TABLE purpose (
   controller_id {id} NOT NULL,
   slug {text} NOT NULL,
@@ -375,6 +384,15 @@ BEGIN SELECT RAISE(ABORT, 'wording only grows'); END;
 CREATE TRIGGER wording_replace BEFORE INSERT ON wording
 WHEN EXISTS (SELECT 1 FROM wording WHERE controller_id = NEW.controller_id AND wording_id = NEW.wording_id)
 BEGIN SELECT RAISE(ABORT, 'wording only grows'); END;
+CREATE TRIGGER policy_snapshot_update BEFORE UPDATE ON policy_snapshot
+BEGIN SELECT RAISE(ABORT, 'policy_snapshot only grows'); END;
+CREATE TRIGGER policy_snapshot_delete BEFORE DELETE ON policy_snapshot
+BEGIN SELECT RAISE(ABORT, 'policy_snapshot only grows'); END;
+CREATE TRIGGER policy_snapshot_replace BEFORE INSERT ON policy_snapshot
+WHEN EXISTS (
+  SELECT 1 FROM policy_snapshot
+  WHERE controller_id = NEW.controller_id AND policy_snapshot_id = NEW.policy_snapshot_id)
+BEGIN SELECT RAISE(ABORT, 'policy_snapshot only grows'); END;
 CREATE TRIGGER block_version_update BEFORE UPDATE ON block_version
 BEGIN SELECT RAISE(ABORT, 'block_version only grows'); END;
 -- postgresql
@@ -391,6 +409,8 @@ CREATE TRIGGER ledger_leaf_change BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_
 CREATE TRIGGER ledger_head_change BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_head
   FOR EACH STATEMENT EXECUTE FUNCTION only_grows();
 CREATE TRIGGER wording_change BEFORE UPDATE OR DELETE OR TRUNCATE ON wording
+  FOR EACH STATEMENT EXECUTE FUNCTION only_grows();
+CREATE TRIGGER policy_snapshot_change BEFORE UPDATE OR DELETE OR TRUNCATE ON policy_snapshot
   FOR EACH STATEMENT EXECUTE FUNCTION only_grows();
 CREATE TRIGGER block_version_change BEFORE UPDATE ON block_version
   FOR EACH STATEMENT EXECUTE FUNCTION only_grows();
