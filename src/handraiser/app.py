@@ -187,7 +187,7 @@ def _build(
         "new_id": new_id,
     }
     journal = Journal(settings.state_dir / "withdrawals.journal")
-    answer = Answer(database=database, journal=journal, pepper=pepper[1], **shared)
+    answer = Answer(database=database, journal=journal, pepper=pepper[1], hosting=settings.hosting_networks, **shared)
     enrich = Enrich(
         reader=reads,
         shelf=shelf,

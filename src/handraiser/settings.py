@@ -77,6 +77,9 @@ class Settings(BaseModel):
     )
     templates_dir: Path | None = Field(None, description="own templates instead of the built-in ones")
     trusted_proxies: tuple[str, ...] = Field((), description="networks (CIDR) whose X-Forwarded-For and -Proto count")
+    hosting_networks: tuple[str, ...] = Field(
+        (), description="networks (CIDR) of data centres: a visit from there is doubted, never refused"
+    )
     body_limit_bytes: int = Field(2_000_000, ge=10_000, le=50_000_000, description="largest request body, bytes")
     body_seconds: float = Field(10.0, gt=0, le=120, description="longest time a body may take to arrive, seconds")
     batch_lines: int = Field(10_000, ge=1, le=1_000_000, description="most lines of one batch request")
@@ -95,12 +98,12 @@ class Settings(BaseModel):
     )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least severe log line written")
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "hosting_networks", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "hosting_networks")
     @classmethod
     def _valid_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:

@@ -39,7 +39,7 @@ async def siege(
 
 async def _siege(folder: Path, database_url: str, compiled: dict[bytes, str]) -> AsyncIterator[Siege]:
     clock = Clock(time.time_ns() // 1_000_000)
-    settings = settings_for(folder, database_url, trusted_proxies="127.0.0.1")
+    settings = settings_for(folder, database_url, trusted_proxies="127.0.0.1", hosting_networks="9.9.9.0/24")
     async with (
         running(settings, compiled, clock=clock) as it,
         aiohttp.ClientSession(

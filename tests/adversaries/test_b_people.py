@@ -116,6 +116,16 @@ async def test_b4_a_scanner_before_the_person_changes_nothing(siege: Siege):
     assert await siege.events(alice) == ["pending", "granted"]
 
 
+async def test_a_person_whose_traffic_leaves_from_a_data_centre_is_doubted_and_heard(siege: Siege):
+    alice = await siege.ask()
+
+    await siege.press(alice.link, X_Forwarded_For="9.9.9.9")
+
+    assert await siege.events(alice) == ["granted"]
+    pressed, _ = await siege.visits(alice)
+    assert (pressed["verdict"], pressed["reasons"]) == ("human", ["hosting_network"])
+
+
 async def test_b5_three_presses_at_once_are_one_entry(siege: Siege):
     alice = await siege.ask()
     page = await siege.get(alice.link)

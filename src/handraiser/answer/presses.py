@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -81,14 +81,15 @@ class Answer:
         clock: Callable[[], int],
         new_id: Callable[[int], bytes],
         pepper: bytes = b"",
+        hosting: Sequence[str] = (),
         sealer: Sealer | None = None,
     ) -> None:
-        """``pepper`` keys what stands for an order or a network (without it neither is kept); ``sealer`` opens the
-        addresses that Enrich sealed."""
+        """``pepper`` keys what stands for an order or a network (without it neither is kept); ``hosting`` are networks
+        of data centres; ``sealer`` opens the addresses that Enrich sealed."""
         self._database, self._writer, self._links, self._markets = database, writer, links, markets
         self._clock, self._new_id = clock, new_id
         self._asks = Asks(database, links, markets, sealer or Sealer(), clock)
-        self._visits = Visits(writer, pepper, clock)
+        self._visits = Visits(writer, pepper, clock, hosting)
         self._lapsing = Lapsing(database, writer, clock, new_id)
         self._leaving = Leaving(
             database=database, writer=writer, asks=self._asks, journal=journal, clock=clock, new_id=new_id

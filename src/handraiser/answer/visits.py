@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import ipaddress
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,8 +27,9 @@ _WAITING = 1_000
 class Visits:
     """Judges visits and keeps the click log; a slow store never holds up a page, a gone one costs the log alone."""
 
-    def __init__(self, writer: Writer, pepper: bytes, clock: Callable[[], int]) -> None:
+    def __init__(self, writer: Writer, pepper: bytes, clock: Callable[[], int], hosting: Sequence[str] = ()) -> None:
         self._writer, self._pepper, self._clock = writer, pepper, clock
+        self._hosting = tuple(ipaddress.ip_network(one) for one in hosting)
         self._logging: set[asyncio.Task[None]] = set()
         self.observers: list[Callable[[str, str], None]] = []
 
@@ -46,7 +47,9 @@ class Visits:
         assert shop is not None
         network = network_of(visit.remote)
         hashed = self.keyed(b"network", shop.controller.id, network.encode()) if network else None
-        evidence = replace(visit.evidence, honeypot=link.kind is LinkKind.HONEYPOT)
+        evidence = replace(
+            visit.evidence, honeypot=link.kind is LinkKind.HONEYPOT, hosting=self._is_hosting(visit.remote)
+        )
         if ask is not None:
             lately = Lately(
                 ask.trail.honeypot,
@@ -72,6 +75,15 @@ class Visits:
             self._logging.add(task)
             task.add_done_callback(self._logging.discard)
         return judgement
+
+    def _is_hosting(self, remote: str) -> bool:
+        if not self._hosting:
+            return False
+        try:
+            address = ipaddress.ip_address(remote.partition("%")[0])
+        except ValueError:
+            return False
+        return any(address in network for network in self._hosting)
 
     async def _log(self, click: Click) -> None:
         try:
