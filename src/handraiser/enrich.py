@@ -21,7 +21,7 @@ from handraiser.core.consent import Entry, Event, State, dedup_key
 from handraiser.core.eligibility import REASONS, Asked, Situation, choose
 from handraiser.core.letter import Letter, Options, read_letter, view_of
 from handraiser.core.links import Link, LinkKind, Links
-from handraiser.core.market import Markets
+from handraiser.core.market import LOCKED_LINE, Markets
 from handraiser.core.markup import json_ld
 from handraiser.core.mjml.fill import Block, Engine, Page
 from handraiser.core.placement import Decision
@@ -283,10 +283,7 @@ class Enrich:
         promise = _promise_in(wording.content)
         line = ""
         if letter.market.needs_line:
-            text = (
-                "You get this because you bought from us. You can object to such messages at any time, free of charge."
-            )
-            line = self._words(wording.language).get(text) or text
+            line = self._words(wording.language).get(LOCKED_LINE) or LOCKED_LINE
         told = {
             "what": promise.what,
             "frequency": promise.frequency,

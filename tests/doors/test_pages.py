@@ -17,6 +17,7 @@ from aiohttp.test_utils import TestServer
 
 from asked import BOAT, LINKS, PROMISE, ROOT, TENT, Asked
 from handraiser.core.links import Link, LinkKind, Links, SigningKey
+from handraiser.core.market import LOCKED_LINE
 from handraiser.doors.pages import BODY_LIMIT, Pages
 from handraiser.doors.web import Front
 from handraiser.settings import Settings
@@ -141,6 +142,14 @@ async def test_before_the_press_the_page_says_what_is_promised_to_whom_and_that_
         assert said in page.body
     assert "alice" not in page.body
     assert PROMISE.benefit_now not in page.body
+
+
+@pytest.mark.parametrize(("market", "said"), [("NL", True), ("NL+US", True), ("US", False)])
+async def test_where_an_ask_rests_on_a_soft_opt_in_the_page_says_the_locked_line(asked, browser, market, said):
+    page = await browser.get(o(asked, await asked.ask(market=market)))
+
+    assert (LOCKED_LINE in page.body) is said
+    assert page.body.count("Don’t ask again") == 1  # the one press that objects
 
 
 async def test_the_granted_page_gives_the_benefit_at_once_and_an_undo(asked, browser):

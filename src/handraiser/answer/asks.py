@@ -69,6 +69,7 @@ class Ask:
     version: int
     left: int | None
     double_opt_in: bool
+    needs_line: bool
     expired: bool
     leave_token: str
     trail: Trail
@@ -173,6 +174,7 @@ class Asks:
             version=version,
             left=left,
             double_opt_in=market.confirm == "double_opt_in",
+            needs_line=market.needs_line,
             expired=old and standing.state is not State.GRANTED,
             leave_token=self._links.sign(Link(shop.number, subject.id, LinkKind.WITHDRAW)),
             trail=trail,

@@ -20,6 +20,10 @@ from handraiser.errors import Fault, Refused
 MONTH_MS = 365 * 86_400_000 // 12
 """A twelfth of 365 days: 24 of them are never more than 24 calendar months."""
 
+LOCKED_LINE = "You get this because you bought from us. You can object to such messages at any time, free of charge."
+"""What every ask under ``soft_optin_only`` says in HTML, text and page, beside a link or button that objects with one
+press (Directive 2002/58/EC, Article 13(2)); nobody can edit it, and the words' catalogues translate it."""
+
 _CLASS = ("never", "consent", "soft_optin", "allowed")
 _ORDERS: Mapping[str, tuple[Any, ...]] = {
     "ask_in_mail": ("never", "soft_optin_only", "allowed"),

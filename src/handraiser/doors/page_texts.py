@@ -11,6 +11,7 @@ from handraiser.answer import Ask, Told
 from handraiser.core.consent import State
 from handraiser.core.formats import Formats, formats_of
 from handraiser.core.links import LinkKind
+from handraiser.core.market import LOCKED_LINE
 from handraiser.core.shop import Shop
 
 Tone = Literal["off", "on", "wait", "warn"]
@@ -98,7 +99,7 @@ def asking(voice: Voice, ask: Ask, notice: str = "") -> Page:
         facts=tuple(facts),
         notice=notice or _left_before(voice, ask),
         buttons=(Button("yes", ask.promise.button, "main"), *_no(voice), Button("not_me", say("Not you?"), "quiet")),
-        small=say("Stop any time with one press."),
+        small=" ".join((say("Stop any time with one press."), *((say(LOCKED_LINE),) if ask.needs_line else ()))),
     )
 
 

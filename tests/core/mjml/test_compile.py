@@ -131,6 +131,33 @@ def test_a_block_that_asks_says_all_that_is_promised_and_both_answers():
         assert [fault.code for fault in refused.value.faults] == ["ask_incomplete"]
 
 
+@pytest.mark.parametrize(
+    ("written", "hidden"),
+    [
+        ("{{ ask.market_line }}", "{% if order.note %}{{ ask.market_line }}{% endif %}"),
+        ("{{ ask.market_line }}", "{% if not order.note %}{{ ask.market_line }}{% endif %}"),
+        ("{{ ask.market_line }}", "{% for line in order.lines %}{{ ask.market_line }}{% endfor %}"),
+        ("{{ ask.market_line }}", "{{ ask.market_line|upper }}"),
+        ("{{ ask.decline_url }}", "{% if order.note %}{{ ask.decline_url }}{% endif %}"),
+    ],
+)
+def test_no_order_can_hide_the_markets_line_or_the_link_that_objects(written: str, hidden: str):
+    whole = f"<mj-section><mj-column><mj-text>{ASKED}</mj-text></mj-column></mj-section>"
+    assert written in whole
+
+    with pytest.raises(TemplateRefused) as refused:
+        compiled_block(whole.replace(written, hidden))
+
+    assert {fault.code for fault in refused.value.faults} == {"ask_incomplete"}
+
+
+def test_the_markets_line_may_stand_under_a_condition_on_itself():
+    whole = f"<mj-section><mj-column><mj-text>{ASKED}</mj-text></mj-column></mj-section>"
+    line = "{% if ask.market_line %}<br />{{ ask.market_line }}{% endif %}"
+
+    compiled_block(whole.replace("{{ ask.market_line }}", line))
+
+
 def test_a_slot_is_known_stands_once_and_outside_branches():
     assert faults(SLOTTED.replace('"ask"', '"aks"'))[0].suggestion == "did you mean ask?"
     assert faults(SLOTTED.replace('"ask"', '"service"'))[0].code == "slot_twice"

@@ -17,6 +17,13 @@ from handraiser.core.mjml.source import PARSER
 from handraiser.errors import FillFailed
 
 _TEXTS = ("https://example.com/?a=1&b=2", "</mj-text></td><script>alert(1)</script>{{ 7*7 }} \"'", "0")
+_ASK = {
+    "url": "https://example.com/o/yes",
+    "decline_url": "https://example.com/u/no",
+    "promise": {"what": "What", "frequency": "How often", "benefit": "Benefit", "button": "Yes"},
+    "market_line": "The line that the market locks: you can object at any time, free of charge.",
+}
+_LOCKED = {"decline_url": "the link that objects", "market_line": "the market's locked line"}
 
 
 def try_page(compiled: CompiledPage) -> list[tuple[str, str]]:
@@ -36,7 +43,11 @@ def try_page(compiled: CompiledPage) -> list[tuple[str, str]]:
 
 
 def try_block(compiled: CompiledBlock) -> list[tuple[str, str]]:
-    """(code, detail) of everything that goes wrong when the block is filled."""
+    """(code, detail) of everything that goes wrong when the block is filled.
+
+    A block that asks must say the market's locked line and the link that objects, word for word in HTML and text,
+    whatever the order holds: a condition of its own may hide neither (``ask_incomplete``).
+    """
     if len(compiled.html) > tags.PROGRAM_BYTES:
         return [("too_large", f"compiled it has more than {tags.PROGRAM_BYTES} bytes")]
     try:
@@ -46,6 +57,13 @@ def try_block(compiled: CompiledBlock) -> list[tuple[str, str]]:
             html, _ = engine.fill_block(block, context)
             if fault := unbalanced(html):
                 return [("unbalanced", fault)]
+            if "ask" in _shape(compiled.html).keys:
+                for part, said in zip(
+                    ("HTML", "text"), engine.fill_block(block, {**context, "ask": _ASK}), strict=True
+                ):
+                    for name, what in _LOCKED.items():
+                        if str(_ASK[name]) not in " ".join(said.split()):
+                            return [("ask_incomplete", f"{what} must stand in the {part}, whatever the order holds")]
     except (FillFailed, jinja2.TemplateError) as error:
         return [("fill", str(error))]
     return []
@@ -65,11 +83,16 @@ class _Shape:
 
 
 def _contexts(program: str) -> Iterator[Mapping[str, Any]]:
-    shape = _Shape()
-    _read(PARSER.parse(program), {}, shape)
+    shape = _shape(program)
     yield {}
     for text in _TEXTS:
         yield {name: one.value(text) for name, one in shape.keys.items() if not name.startswith("_")}
+
+
+def _shape(program: str) -> _Shape:
+    shape = _Shape()
+    _read(PARSER.parse(program), {}, shape)
+    return shape
 
 
 def _read(node: nodes.Node, scope: Mapping[str, _Shape], root: _Shape) -> None:
