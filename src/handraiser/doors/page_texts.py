@@ -36,7 +36,10 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page in one language. ``status`` says in two or three words where the reader stands, ``tone`` colours it."""
+    """One page in one language. ``status`` says in two or three words where the reader stands, ``tone`` colours it.
+
+    ``line`` is the market's locked line: below the buttons, so that no answer is pushed off a small first screen.
+    """
 
     title: str
     status: str
@@ -47,6 +50,7 @@ class Page:
     notice: str = ""
     buttons: tuple[Button, ...] = ()
     small: str = ""
+    line: str = ""
     link: tuple[str, str] | None = None
     order_line: bool = True
 
@@ -99,7 +103,8 @@ def asking(voice: Voice, ask: Ask, notice: str = "") -> Page:
         facts=tuple(facts),
         notice=notice or _left_before(voice, ask),
         buttons=(Button("yes", ask.promise.button, "main"), *_no(voice), Button("not_me", say("Not you?"), "quiet")),
-        small=" ".join((say("Stop any time with one press."), *((say(LOCKED_LINE),) if ask.needs_line else ()))),
+        small=say("Stop any time with one press."),
+        line=say(LOCKED_LINE) if ask.needs_line else "",
     )
 
 
