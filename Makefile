@@ -7,7 +7,7 @@ LOCKS := requirements requirements-build requirements-dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help run test robots check format lock bench wheel image-check clean
+.PHONY: help run test robots check format lock bench wheel import-check image-check clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,9 @@ bench: .venv/dev.stamp ## measure against the peers, in one run, and write docs/
 
 wheel: .venv/dev.stamp ## build the wheel into dist/
 	@$(BIN)/hatchling build --target wheel
+
+import-check: .venv/dev.stamp ## import ROWS consents (default 1000000), killed once on the way: rows/s and memory
+	@PYTHONPATH=src:tests ROWS=$(or $(ROWS),1000000) $(BIN)/python tests/import_check.py
 
 image-check: .venv/dev.stamp ## lint the Dockerfile, build it and start the image (root, Debian)
 	@./tests/image-check

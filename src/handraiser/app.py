@@ -30,6 +30,7 @@ from handraiser.doors.consents import Consents
 from handraiser.doors.control import Control
 from handraiser.doors.counting import count
 from handraiser.doors.customers import Customers
+from handraiser.doors.imports import ImportDoor
 from handraiser.doors.keys import Keys
 from handraiser.doors.mailer import carriers
 from handraiser.doors.openapi import Operation, Reference
@@ -94,6 +95,8 @@ class Service:
             return await self.report.why(**arguments)
         if name in Prove.COMMANDS:
             return await self.prove.command(name, arguments)
+        if name in Desk.COMMANDS:
+            return await self.desk.command(name, arguments)
         answer = await self.govern.command(name, arguments)
         if name == "shops.add":
             shop = await self.govern.shop(answer["slug"])
@@ -264,6 +267,7 @@ def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Applicat
         Batch(service.enrich, service.keys, settings),
         Messages(service.report, service.keys, settings),
         Consents(service.report, service.desk, service.keys, settings),
+        ImportDoor(service.desk.imports, service.keys, settings),
         Customers(service.desk.rights, service.keys, settings),
         Purposes(service.desk.purposes, service.keys, settings),
     )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from collections.abc import Awaitable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import click
 
 from handraiser import __version__
 from handraiser.errors import HandraiserError, SettingsRefused
+from handraiser.printing import print_value
 from handraiser.settings import Settings, load
 from handraiser.telemetry import log_to
 
@@ -58,58 +57,6 @@ def cli(context: click.Context, config: Path | None) -> None:
 
 def _settings(context: click.Context, **given: Any) -> Settings:
     return load(os.environ, context.find_root().obj, **given)
-
-
-def _print(value: Any, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(value, ensure_ascii=False, default=str))
-    elif isinstance(value, dict):
-        _print_object(value)
-    elif isinstance(value, list):
-        _print_table(value)
-    else:
-        click.echo(value)
-
-
-def _print_object(value: dict[str, Any]) -> None:
-    width = max((len(name) for name in value), default=0)
-    for name, one in value.items():
-        if isinstance(one, list | tuple) and one and isinstance(one[0], dict):
-            click.echo(f"{name}:")
-            for item in one:
-                click.echo("  - " + _pairs(item))
-        else:
-            click.echo(f"{name.ljust(width)}  {_text(name, one)}")
-
-
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    if not rows:
-        click.echo("nothing")
-        return
-    names = list(rows[0])
-    table = [names, *[[_text(name, row[name]) for name in names] for row in rows]]
-    widths = [max(len(line[n]) for line in table) for n in range(len(names))]
-    for line in table:
-        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
-
-
-def _pairs(value: dict[str, Any]) -> str:
-    return "  ".join(f"{key}: {_text(key, one)}" for key, one in value.items() if one not in ("", None, [], ()))
-
-
-def _text(name: str, value: Any) -> str:
-    """A value for people: times (ms UTC) as such, lists and tables on one line."""
-    if value in ("", None, [], (), {}):
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        return _pairs(value)
-    if isinstance(value, list | tuple):
-        return ", ".join(_text(name, one) for one in value)
-    if isinstance(value, int) and (name == "at" or name.endswith("_at")):
-        return datetime.fromtimestamp(value / 1000, UTC).isoformat(" ", "seconds").removesuffix("+00:00") + " UTC"
-    return str(value)
 
 
 def _run(awaitable: Awaitable[Any]) -> Any:
@@ -222,7 +169,7 @@ def why(context: click.Context, message_id: str, as_json: bool) -> None:
 
     Each slot's decision with its reason and remedy, and what was pressed.
     """
-    _print(_command(context, "why", message_id=message_id), as_json=as_json)
+    print_value(_command(context, "why", message_id=message_id), as_json=as_json)
 
 
 @cli.group()
@@ -236,7 +183,7 @@ def shops() -> None:
 @click.pass_context
 def shops_add(context: click.Context, file: Path, as_json: bool) -> None:
     """Add (or change) a shop described in a TOML file, with its company."""
-    _print(_command(context, "shops.add", source=_source(file)), as_json=as_json)
+    print_value(_command(context, "shops.add", source=_source(file)), as_json=as_json)
 
 
 def _source(file: Path) -> str:
@@ -251,7 +198,7 @@ def _source(file: Path) -> str:
 @click.pass_context
 def shops_list(context: click.Context, as_json: bool) -> None:
     """List all shops."""
-    _print(_command(context, "shops.list"), as_json=as_json)
+    print_value(_command(context, "shops.list"), as_json=as_json)
 
 
 @shops.command("show")
@@ -260,7 +207,7 @@ def shops_list(context: click.Context, as_json: bool) -> None:
 @click.pass_context
 def shops_show(context: click.Context, slug: str, as_json: bool) -> None:
     """Show one shop's settings."""
-    _print(_command(context, "shops.show", slug=slug), as_json=as_json)
+    print_value(_command(context, "shops.show", slug=slug), as_json=as_json)
 
 
 @shops.command("mode")
@@ -269,7 +216,7 @@ def shops_show(context: click.Context, slug: str, as_json: bool) -> None:
 @click.pass_context
 def shops_mode(context: click.Context, slug: str, mode: str) -> None:
     """Switch a shop: off, observe (decide and count, insert nothing) or on."""
-    _print(_command(context, "shops.mode", slug=slug, mode=mode), as_json=False)
+    print_value(_command(context, "shops.mode", slug=slug, mode=mode), as_json=False)
 
 
 @cli.group()
@@ -287,7 +234,7 @@ def keys() -> None:
 def keys_add(context: click.Context, slug: str, scopes: tuple[str, ...], test: bool, name: str, as_json: bool) -> None:
     """Make a key; it is shown once."""
     made = _command(context, "keys.add", slug=slug, scopes=list(scopes), test=test, name=name)
-    _print(made if as_json else made["key"], as_json=as_json)
+    print_value(made if as_json else made["key"], as_json=as_json)
 
 
 @keys.command("list")
@@ -295,7 +242,7 @@ def keys_add(context: click.Context, slug: str, scopes: tuple[str, ...], test: b
 @click.pass_context
 def keys_list(context: click.Context, as_json: bool) -> None:
     """List keys, without their secrets."""
-    _print(_command(context, "keys.list"), as_json=as_json)
+    print_value(_command(context, "keys.list"), as_json=as_json)
 
 
 @keys.command("revoke")
@@ -303,7 +250,7 @@ def keys_list(context: click.Context, as_json: bool) -> None:
 @click.pass_context
 def keys_revoke(context: click.Context, key_id: str) -> None:
     """Revoke a key; it stops working within five seconds."""
-    _print(_command(context, "keys.revoke", key_id=key_id), as_json=False)
+    print_value(_command(context, "keys.revoke", key_id=key_id), as_json=False)
 
 
 @cli.group()
@@ -326,7 +273,7 @@ def consents_verify(context: click.Context, head: Path | None, as_json: bool) ->
     """
     found = _command(context, "consents.verify", head=str(head) if head else None)
     if as_json:
-        _print(found, as_json=True)
+        print_value(found, as_json=True)
     else:
         _print_verified(found)
     if not found["ok"]:
@@ -356,4 +303,64 @@ def consents_rebuild(context: click.Context, as_json: bool) -> None:
     """Make every customer's standing anew from the ledger."""
     done = _command(context, "consents.rebuild")
     told = f"{done['customers']} customers, {done['changed']} standings changed"
-    _print(done if as_json else told, as_json=as_json)
+    print_value(done if as_json else told, as_json=as_json)
+
+
+@consents.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--shop", required=True, help="A shop of the company that answers for these consents.")
+@click.option("--errors", type=click.Path(path_type=Path, dir_okay=False), help="Default: FILE.errors.ndjson.")
+@as_json
+@click.pass_context
+def consents_import(context: click.Context, file: Path, shop: str, errors: Path | None, as_json: bool) -> None:
+    """Import an existing database: CSV with a line of names, or NDJSON.
+
+    Rows that cannot be used are left out and written to the errors file. A stopped import goes on where it was.
+    """
+    from handraiser.transfer import import_file
+
+    faults = errors or file.with_name(f"{file.name}.errors.ndjson")
+    with click.progressbar(length=file.stat().st_size, label=file.name, file=sys.stderr) as bar:
+        told = _run(
+            import_file(_settings(context), file, shop, faults, lambda done: bar.update(max(done - bar.pos, 0)))
+        )
+    print_value(told, as_json=as_json)
+    if told["refused"]:
+        click.echo(f"{told['refused']} rows were left out: see {faults}", err=True)
+
+
+@consents.command("export")
+@click.option("--shop", required=True, help="A shop of the company.")
+@click.option("--format", "kind", type=click.Choice(["csv", "ndjson"]), default="csv", show_default=True)
+@click.option("-o", "--out", type=click.File("w", encoding="utf-8"), default="-", help="Default: standard output.")
+@click.pass_context
+def consents_export(context: click.Context, shop: str, kind: Any, out: Any) -> None:
+    """Write where every customer stands, as rows that can be imported again."""
+    from handraiser.transfer import export
+
+    _run(export(_settings(context), shop, out, kind))
+
+
+@cli.group()
+def customers() -> None:
+    """What a customer may demand: access and erasure."""
+
+
+@customers.command("export")
+@click.argument("customer")
+@click.option("--shop", required=True, help="The shop whose customer it is.")
+@click.pass_context
+def customers_export(context: click.Context, customer: str, shop: str) -> None:
+    """Everything held of a customer (an address or your own id), as JSON."""
+    print_value(_command(context, "customers.export", shop=shop, customer=customer), as_json=True)
+
+
+@customers.command("erase")
+@click.argument("customer")
+@click.option("--shop", required=True, help="The shop whose customer it is.")
+@click.confirmation_option(prompt="Erase everything held of this customer?")
+@as_json
+@click.pass_context
+def customers_erase(context: click.Context, customer: str, shop: str, as_json: bool) -> None:
+    """Erase a customer (an address or your own id); the ledger keeps a pseudonym."""
+    print_value(_command(context, "customers.erase", shop=shop, customer=customer), as_json=as_json)

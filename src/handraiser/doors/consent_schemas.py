@@ -86,6 +86,8 @@ CONSENT_SCHEMAS: Json = {
             "reason": TEXT,
         }
     ),
+    "RecordLines": {"type": "string", "description": "One Record a line."},
+    "ImportLines": {"type": "string", "description": "A line for each row that was left out, then the sums."},
     "Proof": object_of({"entry": ref("Entry"), "wording": _NOTHING, "evidence": _NOTHING}),
     "Receipt": {"type": "object"},
     "CustomerData": object_of({"company": TEXT, "subjects": list_of(ref("Held"))}),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from handraiser.core.links import Links
+from handraiser.govern.imports import Imports
 from handraiser.govern.proof import Proof
 from handraiser.govern.purposes import Purposes
 from handraiser.govern.records import Records
@@ -19,10 +21,15 @@ from handraiser.store.writer import Writer
 class Desk:
     """What is done for other systems and for customers who demand their rights."""
 
+    COMMANDS: ClassVar[frozenset[str]] = frozenset(
+        {"consents.import_begin", "consents.import_rows", "consents.page", "customers.export", "customers.erase"}
+    )
+
     records: Records
     proof: Proof
     rights: Rights
     purposes: Purposes
+    imports: Imports
 
     @classmethod
     def of(
@@ -37,9 +44,23 @@ class Desk:
         new_id: Callable[[int], bytes],
     ) -> Desk:
         """``pepper`` is (id, secret), as it finds mailboxes."""
+        records = Records(database=database, writer=writer, sealer=sealer, pepper=pepper, clock=clock, new_id=new_id)
         return cls(
-            Records(database=database, writer=writer, sealer=sealer, pepper=pepper, clock=clock, new_id=new_id),
+            records,
             Proof(database, links, clock),
             Rights(database=database, writer=writer, sealer=sealer, pepper=pepper[1], clock=clock, new_id=new_id),
             Purposes(database, writer, clock),
+            Imports(database=database, writer=writer, records=records, sealer=sealer, clock=clock),
         )
+
+    async def command(self, name: str, arguments: dict[str, Any]) -> Any:
+        """One command of the CLI, answered in JSON's types; raises :class:`NotFound`."""
+        if not name.startswith("customers."):
+            return await self.imports.command(name, arguments)
+        shop = await self.imports.shop(arguments["shop"])
+        whom = arguments["customer"]
+        if name == "customers.export":
+            by = self.rights.held_of if "@" in whom else self.rights.held_of_customer
+            return await by(shop, whom)
+        gone = self.rights.erase if "@" in whom else self.rights.erase_customer
+        return {"erased": await gone(shop, whom)}

@@ -191,6 +191,22 @@ CREATE TABLE evidence (
   PRIMARY KEY (controller_id, event_id)
 ) {strict};
 
+-- How far a file was imported, moved in the commit that holds its rows; faults are those of the last one.
+CREATE TABLE import_run (
+  controller_id {id} NOT NULL,
+  import_id {bytes} NOT NULL,
+  bytes_done {int} NOT NULL,
+  rows_done {int} NOT NULL,
+  applied {int} NOT NULL,
+  unchanged {int} NOT NULL,
+  blank {int} NOT NULL,
+  refused {int} NOT NULL,
+  faults {text} NOT NULL,
+  started_at {int} NOT NULL,
+  updated_at {int} NOT NULL,
+  PRIMARY KEY (controller_id, import_id)
+) {by_key};
+
 CREATE TABLE wording (
   controller_id {id} NOT NULL,
   wording_id {bytes} NOT NULL,

@@ -1,0 +1,62 @@
+"""What commands answer, printed for people or for machines."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+
+def print_value(value: Any, *, as_json: bool) -> None:
+    """A value of JSON's types: as one JSON line, or as a table, a list of fields or a text."""
+    if as_json:
+        click.echo(json.dumps(value, ensure_ascii=False, default=str))
+    elif isinstance(value, dict):
+        _print_object(value)
+    elif isinstance(value, list):
+        _print_table(value)
+    else:
+        click.echo(value)
+
+
+def _print_object(value: dict[str, Any]) -> None:
+    width = max((len(name) for name in value), default=0)
+    for name, one in value.items():
+        if isinstance(one, list | tuple) and one and isinstance(one[0], dict):
+            click.echo(f"{name}:")
+            for item in one:
+                click.echo("  - " + _pairs(item))
+        else:
+            click.echo(f"{name.ljust(width)}  {_text(name, one)}")
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        click.echo("nothing")
+        return
+    names = list(rows[0])
+    table = [names, *[[_text(name, row[name]) for name in names] for row in rows]]
+    widths = [max(len(line[n]) for line in table) for n in range(len(names))]
+    for line in table:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _pairs(value: dict[str, Any]) -> str:
+    return "  ".join(f"{key}: {_text(key, one)}" for key, one in value.items() if one not in ("", None, [], ()))
+
+
+def _text(name: str, value: Any) -> str:
+    """A value for people: times (ms UTC) as such, lists and tables on one line."""
+    if value in ("", None, [], (), {}):
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return _pairs(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(name, one) for one in value)
+    if isinstance(value, int) and (name == "at" or name.endswith("_at")):
+        return datetime.fromtimestamp(value / 1000, UTC).isoformat(" ", "seconds").removesuffix("+00:00") + " UTC"
+    return str(value)
