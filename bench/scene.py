@@ -11,7 +11,7 @@ import orjson
 
 from handraiser.app import open_service
 from handraiser.core.shop import Shop
-from handraiser.govern import read_controller, read_shop
+from handraiser.govern.companies import read_controller, read_shop
 from handraiser.settings import Settings, load
 
 TEMPLATES = Path(__file__).parents[1] / "templates"

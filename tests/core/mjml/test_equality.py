@@ -62,9 +62,10 @@ PAGE = """<mjml>
 SERVICE = """<mj-section><mj-column width="30%"><mj-text font-family="Georgia">Dear {{ customer.name }}</mj-text></mj-column>
 <mj-column width="70%"><mj-accordion><mj-accordion-element><mj-accordion-title>More</mj-accordion-title>
 <mj-accordion-text>{{ order.number }}</mj-accordion-text></mj-accordion-element></mj-accordion></mj-column></mj-section>"""
-ASK = """<mj-wrapper padding="10px"><mj-section><mj-group><mj-column width="33%"><mj-text>{{ ask.promise.what }} {{ ask.promise.frequency }} {{ ask.promise.benefit }}</mj-text></mj-column>
+ASK = """<mj-wrapper padding="10px"><mj-section><mj-group><mj-column width="33%"><mj-text>{{ ask.promise.what }} {{ ask.promise.frequency }} {{ ask.promise.benefit }}
+<a href="{{ ask.decline_url }}">No</a> {{ ask.market_line }}</mj-text></mj-column>
 <mj-column width="67%"><mj-button href="{{ ask.url }}">Yes</mj-button></mj-column></mj-group></mj-section></mj-wrapper>
-{% if order.lines %}<mj-section><mj-column><mj-text css-class="y">{{ ask.promise.what|upper }}<a href="{{ ask.decline_url }}">No</a> {{ ask.market_line }}</mj-text></mj-column></mj-section>
+{% if order.lines %}<mj-section><mj-column><mj-text css-class="y">{{ ask.promise.what|upper }}</mj-text></mj-column></mj-section>
 {% endif %}"""
 BLOCKS = {"service": SERVICE, "ask": ASK}
 ENGINE = Engine()
