@@ -329,10 +329,13 @@ async def run(
 
 async def serve(settings: Settings) -> None:
     """``handraiser serve``."""
-    if not settings.smtp_url:
-        log.warning("smtp_url is not set: confirmation mails wait in the outbox")
+
+    async def without_mail() -> None:
+        if not settings.smtp_url:
+            log.warning("smtp_url is not set: confirmation mails wait in the outbox")
+
     async with open_service(settings) as service:
-        await run(service, web_app(service))
+        await run(service, web_app(service), without_mail)
 
 
 def clock() -> int:
