@@ -108,10 +108,11 @@ class Siege:
         """One request with the browser's headers, changed or (None) left out as told."""
         self.clock.now += 1
         host = re.match(r"http://([^/]+)", link)
-        headers = {"Host": host[1] if host else "tents.localhost", **(CHROME if browser is None else browser)}
+        headers: dict[str, str | None] = {"Host": host[1] if host else "tents.localhost"}
+        headers |= CHROME if browser is None else browser
         if isinstance(data, dict):
             headers |= {"Content-Type": "application/x-www-form-urlencoded"}
-        headers |= {name.replace("_", "-"): value for name, value in changed.items()}  # type: ignore[misc]
+        headers |= {name.replace("_", "-"): value for name, value in changed.items()}
         given = {name: value for name, value in headers.items() if value is not None}
         url = re.sub(r"^http://[^/]+", self.it.url, link)
         async with self.raw.request(method, url, data=data, headers=given, allow_redirects=False) as answer:

@@ -22,7 +22,9 @@ async def raw_mail(siege: Siege, order: dict[str, Any]) -> tuple[int, bytes]:
 
 
 def parsed(raw: bytes) -> EmailMessage:
-    return email.message_from_bytes(raw, policy=email.policy.default)  # type: ignore[return-value]
+    mail = email.message_from_bytes(raw, policy=email.policy.default)
+    assert isinstance(mail, EmailMessage)
+    return mail
 
 
 def to(who: Asked, n: int, **customer: Any) -> dict[str, Any]:

@@ -38,9 +38,11 @@ def parts(asked: Confirmation) -> tuple[email.message.EmailMessage, str, str]:
     """The parsed mail, its HTML and its text."""
     letter = write(asked, TEMPLATE, words_of(WORDS, asked.locale))
     mail = email.message_from_bytes(letter.content, policy=email.policy.default)
-    bodies = [mail.get_body((kind,)) for kind in ("html", "plain")]
-    assert all(body is not None for body in bodies)
-    return mail, *(body.get_content() for body in bodies)  # type: ignore[union-attr, return-value]
+    assert isinstance(mail, email.message.EmailMessage)
+    html, plain = mail.get_body(("html",)), mail.get_body(("plain",))
+    assert html is not None
+    assert plain is not None
+    return mail, html.get_content(), plain.get_content()
 
 
 @pytest.mark.parametrize("naked", [True, False])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from handraiser.core import consent
-from handraiser.core.consent import CONFIRM_LIFE_MS, Entry, Event, State
+from handraiser.core.consent import CONFIRM_LIFE_MS, Event, State
 from handraiser.store import ledger, waiting
 from handraiser.store.database import Database
 from handraiser.store.ledger import Append, Appended, Change, Standing
@@ -42,33 +42,9 @@ class Lapsing:
             began = await ledger.by_event_id(session, controller_id, own.event_id)
         if own not in found or began is None:
             return False
-        entry = self._entry(began, self._clock())
+        now = self._clock()
+        entry = consent.by_the_system(began, Event.LAPSED, event_id=self._new_id(now), now=now, why="lapse")
         change = Change(entry, State.LAPSED, own.message_at)
-        event = event_of(entry, self._new_id(entry.recorded_at))
+        event = event_of(entry, self._new_id(now))
         result = await self._writer.write(ledger.append, Append((change,), (event,), version_seen=version))
         return isinstance(result, Appended) and result.first
-
-    def _entry(self, began: Entry, now: int) -> Entry:
-        return Entry(
-            event_id=self._new_id(now),
-            controller_id=began.controller_id,
-            subject_id=began.subject_id,
-            purpose=began.purpose,
-            topic=began.topic,
-            channel=began.channel,
-            event=Event.LAPSED,
-            occurred_at=now,
-            received_at=now,
-            recorded_at=now,
-            dedup_key=consent.dedup_key(began.event_id, "lapse"),
-            jurisdiction=began.jurisdiction,
-            rule_version=began.rule_version,
-            touchpoint=began.touchpoint,
-            message_id=began.message_id,
-            link_kind=began.link_kind,
-            variant=began.variant,
-            wording_id=began.wording_id,
-            actor="system",
-            promised_value_id=began.promised_value_id,
-            supersedes_seq=began.seq,
-        )

@@ -80,32 +80,9 @@ class Settling:
         if not reason:
             await outbox.put(tx, [event_of(entry, self._new_id(now))])
             return True
-        void = Append((Change(self._void(entry, reason, now), State.VOIDED, own.message_at),), version_seen=version)
+        voided = consent.by_the_system(
+            entry, Event.VOIDED, event_id=self._new_id(now), now=now, why="settle", signals=(reason,)
+        )
+        void = Append((Change(voided, State.VOIDED, own.message_at),), version_seen=version)
         (result,) = await ledger.append(tx, [void])
         return not isinstance(result, Lost)
-
-    def _void(self, entry: Entry, reason: str, now: int) -> Entry:
-        return Entry(
-            event_id=self._new_id(now),
-            controller_id=entry.controller_id,
-            subject_id=entry.subject_id,
-            purpose=entry.purpose,
-            event=Event.VOIDED,
-            occurred_at=now,
-            received_at=now,
-            recorded_at=now,
-            dedup_key=consent.dedup_key(entry.event_id, "settle"),
-            jurisdiction=entry.jurisdiction,
-            rule_version=entry.rule_version,
-            touchpoint=entry.touchpoint,
-            message_id=entry.message_id,
-            link_kind=entry.link_kind,
-            variant=entry.variant,
-            wording_id=entry.wording_id,
-            method="signal",
-            verdict="bot",
-            verdict_reasons=(reason,),
-            actor="system",
-            promised_value_id=entry.promised_value_id,
-            supersedes_seq=entry.seq,
-        )

@@ -302,6 +302,39 @@ def after_leaving(standings: Sequence[Standing], at: int | None = None) -> tuple
     return ((ALL_PURPOSES, Answer(Event.OBJECTED, State.OBJECTED)),)
 
 
+def by_the_system(
+    began: Entry, event: Event, *, event_id: bytes, now: int, why: str, signals: tuple[str, ...] = ()
+) -> Entry:
+    """The entry by which time, or a program's traces (``signals``), end what ``began`` opened: under the same rules,
+    about the same message and promise, once for each reason ``why``."""
+    return Entry(
+        event_id=event_id,
+        controller_id=began.controller_id,
+        subject_id=began.subject_id,
+        purpose=began.purpose,
+        topic=began.topic,
+        channel=began.channel,
+        event=event,
+        occurred_at=now,
+        received_at=now,
+        recorded_at=now,
+        dedup_key=dedup_key(began.event_id, why),
+        jurisdiction=began.jurisdiction,
+        rule_version=began.rule_version,
+        touchpoint=began.touchpoint,
+        message_id=began.message_id,
+        link_kind=began.link_kind,
+        variant=began.variant,
+        wording_id=began.wording_id,
+        method="signal" if signals else "",
+        verdict="bot" if signals else "",
+        verdict_reasons=signals,
+        actor="system",
+        promised_value_id=began.promised_value_id,
+        supersedes_seq=began.seq,
+    )
+
+
 def dedup_key(*parts: bytes | str) -> bytes:
     """What makes the same answer the same entry: SHA-256 over the parts, each with its length before it."""
     digest = hashlib.sha256()

@@ -47,7 +47,7 @@ class Loopback:
         """Say who takes each mail (its RFC 5322 bytes)."""
         self._taker.set_result(taker)
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd calls it so
         taker = await asyncio.shield(self._taker)
         try:
             await taker(envelope.content if isinstance(envelope.content, bytes) else b"")

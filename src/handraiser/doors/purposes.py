@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
@@ -64,5 +65,4 @@ class Purposes:
 
 
 def _told(purpose: Purpose) -> dict[str, Any]:
-    told: dict[str, Any] = parse(purpose.to_json().encode())  # type: ignore[assignment]
-    return told
+    return asdict(purpose)
