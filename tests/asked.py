@@ -16,12 +16,12 @@ from handraiser.core.block import BlockVersion, Promise, Purpose, Variant, Wordi
 from handraiser.core.links import Link, LinkKind, Links, SigningKey
 from handraiser.core.placement import Decision, Placement
 from handraiser.core.shop import Controller, Shop
-from handraiser.store import ledger, messages, shops
+from handraiser.store import ledger, ledger_entries, messages, shops, wordings
 from handraiser.store.database import Database
 from handraiser.store.journal import Journal
-from handraiser.store.ledger import StoredWording
 from handraiser.store.messages import StoredMessage
 from handraiser.store.recording import Recording, record
+from handraiser.store.wordings import StoredWording
 from handraiser.store.writer import Writer
 from rows import BOAT_SHOP, BOATS, NOW, PEPPER, TENT_SHOP, TENTS, a_recording, an_id
 
@@ -140,7 +140,7 @@ class Asked:
             await shops.add_controllers(tx, [tent.controller, boat.controller])
             await shops.add_shops(tx, [tent, boat])
             texts = [(c, a_wording(p, c)) for c in (TENTS, BOATS) for p in ("tips", "offers")]
-            await ledger.put_wordings(tx, [StoredWording(c, w.id, w.language, w.content, NOW) for c, w in texts])
+            await wordings.put(tx, [StoredWording(c, w.id, w.language, w.content, NOW) for c, w in texts])
 
     async def ask(self, n: int = 1, address: str = "alice@example.com", **rest: Any) -> StoredMessage:
         """Send the n-th email with an ask; returns it as it is kept."""
@@ -160,7 +160,7 @@ class Asked:
         return self.links.sign(Link(shop, target, kind))
 
     async def entries(self, message: StoredMessage) -> list[ledger.Entry]:
-        return await ledger.entries_of(self.database, message.controller_id, message.subject_id)
+        return await ledger_entries.of_subject(self.database, message.controller_id, message.subject_id)
 
     async def events(self, message: StoredMessage) -> list[str]:
         return [entry.event for entry in await self.entries(message)]

@@ -15,7 +15,7 @@ from handraiser.core import consent
 from handraiser.core.links import Link, LinkKind
 from handraiser.core.person import Evidence
 from handraiser.errors import NotFound, StoreUnavailable
-from handraiser.store import clicks, ledger, outbox
+from handraiser.store import clicks, ledger, ledger_entries, outbox
 from handraiser.store.database import Database
 from handraiser.store.journal import Journal
 from handraiser.store.messages import StoredMessage
@@ -92,7 +92,7 @@ async def test_a_persons_press_grants_with_everything_that_proves_it(asked):
     assert (entry.link_kind, entry.promised_value_id, entry.actor) == (1, "tips@3", "subject")
     assert entry.source_order_ref is not None
     assert b"1001" not in entry.source_order_ref
-    evidence = await ledger.evidence_of(asked.database, TENTS, entry.event_id)
+    evidence = await ledger_entries.evidence_of(asked.database, TENTS, entry.event_id)
     assert evidence.content["network"] == "198.51.100.0/24"
     assert evidence.content["user-agent"] == CHROME["user-agent"]
     assert entry.evidence_commit == consent.evidence_commit(evidence.salt, evidence.content)

@@ -20,12 +20,14 @@ from handraiser.errors import NotFound
 from handraiser.jobs import Jobs
 from handraiser.prove import Prove
 from handraiser.settings import load
-from handraiser.store import ledger, policies, seals, shops
+from handraiser.store import ledger, policies, seals, shops, wordings
 from handraiser.store.database import Database, Transaction
 from handraiser.store.kept_heads import FILE_NAME, KeptHeads
-from handraiser.store.ledger import COLUMNS, Append, Change, Evidence, StoredWording
+from handraiser.store.ledger import Append, Change
+from handraiser.store.ledger_entries import COLUMNS, Evidence
 from handraiser.store.policies import Policy
 from handraiser.store.recording import record
+from handraiser.store.wordings import StoredWording
 from handraiser.store.writer import Writer
 from rows import BOATS, NOW, TENTS, a_recording, an_id
 
@@ -84,7 +86,7 @@ class Ledger:
         await self.writer.write(shops.add_controllers, Controller(TENTS, "tents", "Tents"))
         await self.writer.write(shops.add_controllers, Controller(BOATS, "boats", "Boats"))
         for controller_id in (TENTS, BOATS):
-            await self.writer.write(ledger.put_wordings, StoredWording(controller_id, TEXT_ID, "en", TEXT, NOW))
+            await self.writer.write(wordings.put, StoredWording(controller_id, TEXT_ID, "en", TEXT, NOW))
             await self.writer.write(policies.put, Policy(controller_id, RULES_ID, RULES, NOW))
         await self.writer.write(record, a_recording(1, subject_id=ALICE))
         await self.add(press(1, ALICE), press(2, BOB), press(3, CHARLIE, BOATS))

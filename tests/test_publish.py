@@ -18,7 +18,7 @@ from handraiser.errors import Refused, StoreUnavailable, TemplateRefused
 from handraiser.isolate import Isolate
 from handraiser.publish import Publish
 from handraiser.store import blocks as store
-from handraiser.store import ledger, shops
+from handraiser.store import shops
 from handraiser.store.blocks import BlockRow, GoLive
 from handraiser.store.database import Database
 from handraiser.store.writer import Writer
@@ -361,7 +361,7 @@ async def test_an_asks_wording_is_in_the_ledgers_store_before_it_can_be_shown(re
     await publish.refresh()
     wordings = [one.wording for one in shelf.shops[TENT_SHOP].compiled.values() if one.wording is not None]
     assert {one.language for one in wordings} == {"en", "nl"}
-    kept = await ledger.wordings(database, [(TENTS, one.id) for one in wordings])
+    kept = await wordings.get(database, [(TENTS, one.id) for one in wordings])
     assert [one.content for one in kept if one] == [one.content for one in wordings]
 
 

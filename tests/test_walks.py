@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from handraiser.store import ledger, policies, shops
+from handraiser.store import ledger_entries, policies, shops
 from mailserver import Inbox, links_of
 from running import BOATS, HIDDEN, TENTS, Running, an_order, running, settings_for, the_ask
 
@@ -61,7 +61,7 @@ async def test_what_was_pressed_is_sealed_and_proven_and_a_change_behind_the_ser
 
     service = house.service
     (controller,) = [one for one in await shops.list_controllers(service.database) if one.slug == "tents-company"]
-    kept = await ledger.by_event_id(service.database, controller.id, uuid.UUID(granted["event_id"]).bytes)
+    kept = await ledger_entries.by_event_id(service.database, controller.id, uuid.UUID(granted["event_id"]).bytes)
     assert kept is not None
     rules = await policies.get(service.database, controller.id, kept.policy_snapshot_id or b"")
     assert rules is not None, "the rules of that moment, word for word"

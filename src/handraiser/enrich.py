@@ -33,12 +33,13 @@ from handraiser.errors import (
     StoreError,
     StoreUnavailable,
 )
-from handraiser.store import ledger, messages, recording
-from handraiser.store.ledger import Append, Change, StoredWording
+from handraiser.store import ledger, messages, recording, wordings
+from handraiser.store.ledger import Append, Change
 from handraiser.store.messages import Ask, Known, LookUp, Replay, StoredMessage
 from handraiser.store.outbox import event_of
 from handraiser.store.recording import Kept, OrderFacts, Raced, Recording
 from handraiser.store.subjects import Sealer
+from handraiser.store.wordings import StoredWording
 from handraiser.store.writer import Reader, Writer
 
 log = logging.getLogger("handraiser.enrich")
@@ -365,7 +366,7 @@ class Enrich:
         wording_id = next((one.wording_id for one in decision.placements if one.wording_id), None)
         if wording_id is None:
             return None
-        stored = await self._reader.read(ledger.wordings, (controller_id, wording_id))
+        stored = await self._reader.read(wordings.get, (controller_id, wording_id))
         if stored is None:
             raise StoreUnavailable("the wording of an ask is missing")
         return stored

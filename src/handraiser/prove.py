@@ -21,7 +21,7 @@ from handraiser.errors import NotFound
 from handraiser.store import kept_heads, ledger_audit, standings
 from handraiser.store.database import Database
 from handraiser.store.kept_heads import KeptHeads, KeptLine
-from handraiser.store.ledger import COLUMNS
+from handraiser.store.ledger_entries import COLUMNS
 from handraiser.store.seals import to_head
 from handraiser.store.sql import Row
 

@@ -29,11 +29,11 @@ from handraiser.core.shop import Shop
 from handraiser.errors import Fault, IsolationError, Refused, StoreError, TemplateFault, TemplateRefused
 from handraiser.isolate import Isolate
 from handraiser.store import blocks as store
-from handraiser.store import ledger, shops
+from handraiser.store import shops, wordings
 from handraiser.store.blocks import BlockRow, GoLive, PurposeRow
 from handraiser.store.database import Database
-from handraiser.store.ledger import StoredWording
 from handraiser.store.sql import RowRefused
+from handraiser.store.wordings import StoredWording
 from handraiser.store.writer import Writer
 from handraiser.template_files import Sources, Words, direction_of, read_sources, read_starter, words_of
 
@@ -210,7 +210,7 @@ class Publish:
         """Kept before it can be shown; once in the life of a process."""
         if (controller_id, shown.id) not in self._worded:
             row = StoredWording(controller_id, shown.id, shown.language, shown.content, self._clock())
-            await self._writer.write(ledger.put_wordings, row)
+            await self._writer.write(wordings.put, row)
             self._worded.add((controller_id, shown.id))
 
     async def _live_page(self, shop: Shop, name: str, locale: str, faults: list[str]) -> LivePage | None:

@@ -12,7 +12,7 @@ from handraiser.core.mailbox import lookup
 from handraiser.core.placement import Decision
 from handraiser.core.shop import Shop
 from handraiser.errors import NotFound
-from handraiser.store import clicks, ledger, messages, shops, subjects
+from handraiser.store import clicks, ledger, ledger_entries, messages, shops, subjects
 from handraiser.store.database import Database
 from handraiser.store.messages import StoredMessage
 from handraiser.store.subjects import Subject
@@ -93,7 +93,7 @@ class Report:
             raise NotFound("nothing is known of this customer")
         controller_id = shop.controller.id
         standing = await ledger.standing_of(self._database, controller_id, subject.id)
-        entries = await ledger.entries_of(self._database, controller_id, subject.id)
+        entries = await ledger_entries.of_subject(self._database, controller_id, subject.id)
         known_as = await subjects.external_ids(self._database, controller_id, subject.id)
         channels: dict[str, dict[str, str]] = {}
         for one in standing:
@@ -109,7 +109,7 @@ class Report:
     async def _told(self, message: StoredMessage) -> dict[str, Any]:
         decision = Decision.from_json(message.decision)
         visits = await clicks.of_message(self._database, message.controller_id, message.id, message.subject_id)
-        entries = await ledger.entries_of(self._database, message.controller_id, message.subject_id)
+        entries = await ledger_entries.of_subject(self._database, message.controller_id, message.subject_id)
         return {
             "message_id": str(uuid.UUID(bytes=message.id)),
             "type": message.type,

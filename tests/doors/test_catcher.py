@@ -21,10 +21,11 @@ from handraiser.core.shop import Controller, Shop
 from handraiser.doors.catcher import Catcher, Loopback, as_payload
 from handraiser.doors.demo import Mailbox
 from handraiser.errors import Fault
-from handraiser.store import ledger
+from handraiser.store import ledger, wordings
 from handraiser.store.database import Database
-from handraiser.store.ledger import Append, Change, StoredWording
+from handraiser.store.ledger import Append, Change
 from handraiser.store.recording import record
+from handraiser.store.wordings import StoredWording
 from rows import NOW, PEPPER, TENT_SHOP, TENTS, a_recording, an_id
 
 SHOP = Shop(
@@ -143,7 +144,7 @@ async def test_a_press_shows_in_every_mail_to_the_same_reader_with_the_words_sho
     content = json.dumps({"promise": {"what": "Tips", "frequency": "once a month", "button": "Yes"}})
     async with database.transaction() as tx:
         await record(tx, [a_recording(1)])
-        await ledger.put_wordings(tx, [StoredWording(TENTS, b"w" * 32, "en", content, NOW)])
+        await wordings.put(tx, [StoredWording(TENTS, b"w" * 32, "en", content, NOW)])
         await ledger.append(tx, [Append((Change(an_entry(1, "granted"), "granted"),))])
     catcher.composed(a_composed(1, asks=asks))
 

@@ -14,14 +14,16 @@ import pytest
 from handraiser.core.consent import Entry
 from handraiser.core.ledger_head import HeadKeys
 from handraiser.core.ledger_proof import leaf_hash
-from handraiser.store import ledger, outbox, policies, seals
+from handraiser.store import ledger, ledger_entries, outbox, policies, seals, wordings
 from handraiser.store.database import Database
-from handraiser.store.ledger import Append, Appended, Change, Evidence, StoredWording, Suppression, append
+from handraiser.store.ledger import Append, Appended, Change, Suppression, append
+from handraiser.store.ledger_entries import Evidence
 from handraiser.store.messages import look_up
 from handraiser.store.outbox import OutboxRow
 from handraiser.store.policies import Policy
 from handraiser.store.recording import Lost, record
 from handraiser.store.sql import RowRefused
+from handraiser.store.wordings import StoredWording
 from handraiser.store.writer import Reader, Writer
 from rows import BOATS, NOW, TENTS, a_recording, an_id, key, of
 
@@ -92,10 +94,10 @@ async def test_an_answer_is_in_the_ledger_with_its_standing_evidence_and_events(
     done = await writer.write(append, Append((Change(entry, "granted", NOW, evidence),), (event,)))
     assert isinstance(done, Appended)
     assert done.first
-    assert await ledger.entries_of(database, TENTS, alice) == [done.entry]
+    assert await ledger_entries.of_subject(database, TENTS, alice) == [done.entry]
     assert replace(done.entry, seq=None, leaf_hash=b"") == replace(entry, state="granted", message_at=NOW)
-    assert await ledger.by_event_id(database, TENTS, entry.event_id) == done.entry
-    assert await ledger.by_dedup_key(database, TENTS, entry.dedup_key) == done.entry
+    assert await ledger_entries.by_event_id(database, TENTS, entry.event_id) == done.entry
+    assert await ledger_entries.by_dedup_key(database, TENTS, entry.dedup_key) == done.entry
     (standing,) = await ledger.standing_of(database, TENTS, alice)
     assert (standing.purpose, standing.channel, standing.state, standing.since) == (
         "newsletter",
@@ -104,7 +106,7 @@ async def test_an_answer_is_in_the_ledger_with_its_standing_evidence_and_events(
         entry.occurred_at,
     )
     assert (standing.event_id, standing.message_at) == (entry.event_id, NOW)
-    assert await ledger.evidence_of(database, TENTS, entry.event_id) == evidence
+    assert await ledger_entries.evidence_of(database, TENTS, entry.event_id) == evidence
     assert await outbox.recent(database, TENTS, "consent.granted") == [event]
     async with database.reading() as session:
         (known,) = await look_up(session, [key()])
@@ -175,7 +177,7 @@ async def test_an_answer_decided_with_an_older_state_is_lost(database: Database,
     assert isinstance(outcomes[0], Appended)
     assert outcomes[1] == Lost()
     assert [standing.state for standing in await ledger.standing_of(database, TENTS, alice)] == ["withdrawn"]
-    assert len(await ledger.entries_of(database, TENTS, alice)) == 1
+    assert len(await ledger_entries.of_subject(database, TENTS, alice)) == 1
 
 
 async def test_leaving_everything_is_one_answer_and_bars_the_mailbox(
@@ -213,9 +215,9 @@ async def test_one_companys_ledger_never_shows_in_anothers(database: Database, w
     done = await writer.write(append, granted(1, controller_id=BOATS))
     assert isinstance(done, Appended)
     assert done.first
-    assert [entry.controller_id for entry in await ledger.entries_of(database, BOATS, alice)] == [BOATS]
-    assert [entry.controller_id for entry in await ledger.entries_of(database, TENTS, alice)] == [TENTS]
-    assert await ledger.evidence_of(database, BOATS, an_id(501)) is None
+    assert [entry.controller_id for entry in await ledger_entries.of_subject(database, BOATS, alice)] == [BOATS]
+    assert [entry.controller_id for entry in await ledger_entries.of_subject(database, TENTS, alice)] == [TENTS]
+    assert await ledger_entries.evidence_of(database, BOATS, an_id(501)) is None
 
 
 CHANGES = [
@@ -237,14 +239,14 @@ async def test_what_was_said_and_shown_cannot_be_changed(
     database: Database, writer: Writer, alice: bytes, statement: str
 ):
     await writer.write(append, granted(1))
-    await writer.write(ledger.put_wordings, StoredWording(TENTS, b"w" * 32, "en", "{}", NOW))
+    await writer.write(wordings.put, StoredWording(TENTS, b"w" * 32, "en", "{}", NOW))
     await writer.write(policies.put, Policy(TENTS, b"p" * 32, "{}", NOW))
     async with database.transaction() as tx:
         await seals.seal(tx, TENTS, NOW, 10, HeadKeys([(1, b"k" * 40)]).sign)
     with pytest.raises(RowRefused, match="only grows"):
         async with database.transaction() as tx:
             await tx.execute(statement)
-    assert len(await ledger.entries_of(database, TENTS, alice)) == 1
+    assert len(await ledger_entries.of_subject(database, TENTS, alice)) == 1
 
 
 @pytest.mark.parametrize("table", ["consent_entry", "wording", "policy_snapshot", "ledger_leaf", "ledger_head"])
@@ -289,7 +291,7 @@ async def test_what_was_shown_and_sealed_cannot_be_replaced_even_by_other_progra
     database = await Database.open(f"sqlite:///{path}")
     writer = Writer(database)
     await writer.write(append, granted(1))
-    await writer.write(ledger.put_wordings, StoredWording(TENTS, b"w" * 32, "en", "{}", NOW))
+    await writer.write(wordings.put, StoredWording(TENTS, b"w" * 32, "en", "{}", NOW))
     await writer.write(policies.put, Policy(TENTS, b"p" * 32, "{}", NOW))
     async with database.transaction() as tx:
         await seals.seal(tx, TENTS, NOW, 10, HeadKeys([(1, b"k" * 40)]).sign)
@@ -316,16 +318,16 @@ async def test_evidence_can_be_deleted_and_the_entry_stays(database: Database, w
     await writer.write(append, Append((Change(an_entry(1), "granted", None, Evidence(b"s" * 16, {"ip": "x"})),)))
     async with database.transaction() as tx:
         await tx.execute("DELETE FROM evidence")
-    (entry,) = await ledger.entries_of(database, TENTS, alice)
-    assert await ledger.evidence_of(database, TENTS, entry.event_id) is None
-    assert entry.leaf_hash == ledger.with_leaf_hash(entry).leaf_hash
+    (entry,) = await ledger_entries.of_subject(database, TENTS, alice)
+    assert await ledger_entries.evidence_of(database, TENTS, entry.event_id) is None
+    assert entry.leaf_hash == ledger_entries.with_leaf_hash(entry).leaf_hash
 
 
 async def test_wordings_are_kept_once_and_found_by_their_hash(database: Database, writer: Writer):
     wording = StoredWording(TENTS, b"w" * 32, "en", '{"ask":"May we write?"}', NOW)
-    await writer.write(ledger.put_wordings, wording)
-    await writer.write(ledger.put_wordings, replace(wording, created_at=NOW + 1))
-    assert await ledger.wordings(database, [(TENTS, b"x" * 32), (TENTS, b"w" * 32), (BOATS, b"w" * 32)]) == [
+    await writer.write(wordings.put, wording)
+    await writer.write(wordings.put, replace(wording, created_at=NOW + 1))
+    assert await wordings.get(database, [(TENTS, b"x" * 32), (TENTS, b"w" * 32), (BOATS, b"w" * 32)]) == [
         None,
         wording,
         None,
@@ -342,6 +344,6 @@ async def test_rules_are_kept_once_and_found_by_their_hash(database: Database, w
 
 async def test_entries_keep_the_order_they_were_written_in(database: Database, writer: Writer, alice: bytes):
     await asyncio.gather(*(writer.write(append, granted(n, recorded_at=NOW - n)) for n in range(40)))
-    entries = await ledger.entries_of(database, TENTS, alice)
+    entries = await ledger_entries.of_subject(database, TENTS, alice)
     assert [entry.dedup_key for entry in entries] == [b"press-%d" % n for n in range(40)]
     assert [entry.seq for entry in entries] == sorted(entry.seq or 0 for entry in entries)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from handraiser.core.consent import Entry
-from handraiser.store import blocks, ledger
+from handraiser.store import blocks, ledger_entries
 from handraiser.store.blocks import BlockRow, PurposeRow
 from handraiser.store.database import Database, Transaction
 from handraiser.store.ledger import Append, Appended, Change, append
@@ -153,7 +153,7 @@ async def test_a_withdrawal_is_never_lost_to_whatever_else_is_written(replicas: 
         *(replicas[n % 2].write(append, yes(300 + n, 1)) for n in range(10)),
     )
     assert all(isinstance(one, Appended) for one in outcomes[10:])
-    assert len(await ledger.entries_of(replicas[0]._database, TENTS, an_id(1001))) == 10
+    assert len(await ledger_entries.of_subject(replicas[0]._database, TENTS, an_id(1001))) == 10
 
 
 async def test_two_replicas_that_publish_at_once_leave_one_live_version(replicas: list[Writer]):

@@ -17,13 +17,13 @@ from handraiser.core.person import BURST_MS, Evidence
 from handraiser.core.placement import Decision, Placement
 from handraiser.core.shop import Shop
 from handraiser.errors import BadLink, NotFound, StoreUnavailable
-from handraiser.store import clicks, ledger, messages, shops, subjects, waiting
+from handraiser.store import clicks, ledger, ledger_entries, messages, shops, subjects, waiting, wordings
 from handraiser.store.clicks import Trail
 from handraiser.store.database import Database
-from handraiser.store.ledger import StoredWording
 from handraiser.store.messages import StoredMessage
 from handraiser.store.sql import Reads
 from handraiser.store.subjects import Sealer, Subject
+from handraiser.store.wordings import StoredWording
 
 log = logging.getLogger("handraiser.answer")
 
@@ -186,7 +186,7 @@ class Asks:
         key = (controller_id, wording_id)
         found = self._wordings.get(key)
         if found is None:
-            (found,) = await ledger.wordings(session, [key])
+            (found,) = await wordings.get(session, [key])
             if found is None:
                 log.error("the wording of an ask is missing", extra={"facts": {"wording": wording_id.hex()}})
                 raise NotFound("no such link")
@@ -215,7 +215,7 @@ class Asks:
         """The ledger's number of the entry that a standing comes from."""
         if not standing.event_id:
             return None
-        entry = await ledger.by_event_id(self._database, controller_id, standing.event_id)
+        entry = await ledger_entries.by_event_id(self._database, controller_id, standing.event_id)
         return entry.seq if entry else None
 
 

@@ -17,7 +17,7 @@ from handraiser.core.links import Link, LinkKind, Links
 from handraiser.core.market import Markets
 from handraiser.core.placement import Decision
 from handraiser.core.shop import Shop
-from handraiser.store import ledger, messages, shops, subjects
+from handraiser.store import ledger, messages, shops, subjects, wordings
 from handraiser.store.database import Database
 from handraiser.store.messages import StoredMessage
 from handraiser.store.outbox import OutboxRow
@@ -97,7 +97,7 @@ class Confirming:
                 Standing(own.purpose, State(own.state), own.since), message.sent_at, self._clock()
             ):
                 return None
-            (wording,) = await ledger.wordings(session, [(controller_id, ask.wording_id or b"")])
+            (wording,) = await wordings.get(session, [(controller_id, ask.wording_id or b"")])
             (shop,) = await shops.get(session, [(controller_id, message.shop_id)])
         if wording is None or shop is None:
             return None

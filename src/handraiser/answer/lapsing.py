@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from handraiser.core import consent
 from handraiser.core.consent import CONFIRM_LIFE_MS, Event, State
-from handraiser.store import ledger, waiting
+from handraiser.store import ledger, ledger_entries, waiting
 from handraiser.store.database import Database
 from handraiser.store.ledger import Append, Appended, Change, Standing
 from handraiser.store.outbox import event_of
@@ -39,7 +39,7 @@ class Lapsing:
             version = await ledger.version_of(session, controller_id, subject_id)
             # The standing again, behind the version: an answer may have come since the list was read.
             found = await ledger.standing_of(session, controller_id, subject_id)
-            began = await ledger.by_event_id(session, controller_id, own.event_id)
+            began = await ledger_entries.by_event_id(session, controller_id, own.event_id)
         if own not in found or began is None:
             return False
         now = self._clock()

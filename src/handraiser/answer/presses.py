@@ -25,6 +25,7 @@ from handraiser.store import ledger, messages, policies, waiting
 from handraiser.store.database import Database
 from handraiser.store.journal import Journal
 from handraiser.store.ledger import Append, Appended, Change, Suppression
+from handraiser.store.ledger_entries import Evidence
 from handraiser.store.messages import StoredMessage
 from handraiser.store.outbox import event_of
 from handraiser.store.policies import Policy
@@ -250,7 +251,7 @@ class Answer:
         """What one answer on the page writes."""
         assert answer.event is not None
         message, controller_id = ask.message, ask.shop.controller.id
-        evidence = ledger.Evidence(secrets.token_bytes(16), shown(visit))
+        evidence = Evidence(secrets.token_bytes(16), shown(visit))
         entry = Entry(
             event_id=self._new_id(now),
             controller_id=controller_id,

@@ -13,7 +13,7 @@ from handraiser.answer.asks import Ask, standings_of
 from handraiser.core import consent, person
 from handraiser.core.consent import Entry, Event, State
 from handraiser.core.person import BURST_MS, SETTLE_MS
-from handraiser.store import clicks, ledger, outbox
+from handraiser.store import clicks, ledger, ledger_entries, outbox
 from handraiser.store.database import Database, Transaction
 from handraiser.store.ledger import Append, Change
 from handraiser.store.outbox import OutboxRow, event_of
@@ -47,7 +47,7 @@ class Settling:
         """Whether what was granted stands on a visit alone."""
         if ask.grant != "auto_late" or ask.standing.state is not State.GRANTED or not ask.standing.event_id:
             return False
-        entry = await ledger.by_event_id(self._database, ask.shop.controller.id, ask.standing.event_id)
+        entry = await ledger_entries.by_event_id(self._database, ask.shop.controller.id, ask.standing.event_id)
         return entry is not None and entry.method == "auto"
 
     async def settle(self) -> int:
@@ -66,7 +66,7 @@ class Settling:
     async def _decide(self, tx: Transaction, row: OutboxRow) -> bool:
         controller_id, now = row.controller_id, self._clock()
         event_id = uuid.UUID(row.payload["event_id"]).bytes
-        entry = await ledger.by_event_id(tx, controller_id, event_id)
+        entry = await ledger_entries.by_event_id(tx, controller_id, event_id)
         if entry is None or entry.message_id is None:
             return True
         version = await ledger.version_of(tx, controller_id, entry.subject_id)

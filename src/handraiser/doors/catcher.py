@@ -25,7 +25,7 @@ from handraiser.core.placement import Decision
 from handraiser.core.shop import Shop
 from handraiser.doors.demo import Caught, Mailbox, Status
 from handraiser.errors import StoreError
-from handraiser.store import ledger, messages
+from handraiser.store import ledger_entries, messages, wordings
 from handraiser.store.database import Database
 from handraiser.store.messages import Known, LookUp, StoredMessage
 
@@ -145,9 +145,9 @@ class Catcher:
         if known.subject_id is None:
             return []
         controller_id = bytes.fromhex(mail.controller_id)
-        found = await ledger.entries_of(self._database, controller_id, known.subject_id)
+        found = await ledger_entries.of_subject(self._database, controller_id, known.subject_id)
         keys = [(controller_id, entry.wording_id) for entry in found if entry.wording_id]
-        texts = await ledger.wordings(self._database, keys) if keys else []
+        texts = await wordings.get(self._database, keys) if keys else []
         shown = {text.id: text.content for text in texts if text is not None}
         return [_told(entry, shown.get(entry.wording_id or b"", "")) for entry in found]
 

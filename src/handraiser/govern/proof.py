@@ -14,7 +14,7 @@ from handraiser.core.links import Link, LinkKind, Links
 from handraiser.core.receipt import Shown
 from handraiser.core.shop import Shop
 from handraiser.errors import NotFound
-from handraiser.store import blocks, ledger
+from handraiser.store import blocks, ledger_entries, wordings
 from handraiser.store.database import Database
 
 
@@ -32,15 +32,15 @@ class Proof:
         Raises :class:`NotFound` for an unknown id and another company's.
         """
         controller_id = shop.controller.id
-        entry = await ledger.by_event_id(self._database, controller_id, event_id)
+        entry = await ledger_entries.by_event_id(self._database, controller_id, event_id)
         if entry is None:
             raise NotFound("there is no entry of this id")
         wording = None
         if entry.wording_id:
-            (found,) = await ledger.wordings(self._database, [(controller_id, entry.wording_id)])
+            (found,) = await wordings.get(self._database, [(controller_id, entry.wording_id)])
             if found is not None:
                 wording = {"language": found.language, "content": orjson.loads(found.content)}
-        evidence = await ledger.evidence_of(self._database, controller_id, event_id)
+        evidence = await ledger_entries.evidence_of(self._database, controller_id, event_id)
         return entry, wording, evidence.content if evidence else None
 
     async def kantara(self, shop: Shop, event_id: bytes) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from handraiser.core.consent import ALL_PURPOSES, Answer, Entry, Event, Standing
 from handraiser.core.consent_record import Record, after_record, after_record_of_all, read_record
 from handraiser.core.shop import Shop
 from handraiser.errors import Fault, IdempotencyMismatch, Malformed, NotFound, Refused
-from handraiser.store import blocks, consent_records, ledger, subjects
+from handraiser.store import blocks, consent_records, ledger, subjects, wordings
 from handraiser.store.consent_records import Held, There, Who
 from handraiser.store.database import Database, Transaction
-from handraiser.store.ledger import Append, Appended, Change, Evidence, StoredWording, Suppression
+from handraiser.store.ledger import Append, Appended, Change, Suppression
+from handraiser.store.ledger_entries import Evidence
 from handraiser.store.outbox import event_of
 from handraiser.store.subjects import NewSubject, Sealer, Subject
+from handraiser.store.wordings import StoredWording
 from handraiser.store.writer import Writer
 
 _LEAVES = frozenset({Event.WITHDRAWN, Event.OBJECTED})
@@ -132,7 +134,7 @@ class Records:
                 if found
                 else self._decide(telling, subject_id, lookup, keeping, now)
             )
-        await ledger.put_wordings(tx, [*keeping.wordings.values()])
+        await wordings.put(tx, [*keeping.wordings.values()])
         await ledger.suppress(tx, keeping.suppressions)
         written = await ledger.append(tx, keeping.appends)
         await consent_records.name_customers(tx, _names(tellings, ids, now))

@@ -12,7 +12,7 @@ from handraiser.core.consent import ALL_PURPOSES, Entry, Event, State, dedup_key
 from handraiser.core.mailbox import lookup
 from handraiser.core.shop import Shop
 from handraiser.errors import NotFound
-from handraiser.store import ledger, rights, shops, subjects
+from handraiser.store import ledger, rights, shops, subjects, wordings
 from handraiser.store.database import Database, Transaction
 from handraiser.store.ledger import Append, Change, Suppression
 from handraiser.store.outbox import event_of
@@ -82,7 +82,7 @@ class Rights:
         rows = await rights.held(session, subject.controller_id, subject.id)
         found = await ledger.suppressions_of(session, subject.controller_id, subject.lookup or b"")
         texts = {row["wording_id"] for row in rows["consent_entry"] if row["wording_id"]}
-        shown = await ledger.wordings(session, [(subject.controller_id, one) for one in sorted(texts)])
+        shown = await wordings.get(session, [(subject.controller_id, one) for one in sorted(texts)])
         told = {name: [_row(one, slugs) for one in some] for name, some in rows.items()}
         return {
             "subject_id": str(uuid.UUID(bytes=subject.id)),

@@ -6,16 +6,12 @@ An entry's ``dedup_key`` makes it happen once: a replay, a second click or anoth
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from enum import Enum
-from typing import Any
-
-import orjson
+from dataclasses import dataclass, replace
 
 from handraiser.core.consent import Entry
-from handraiser.core.ledger_proof import leaf_hash
 from handraiser.store import messages, outbox
 from handraiser.store.database import Transaction
+from handraiser.store.ledger_entries import DECLARED, LIST, Evidence, to_columns, to_entry, with_leaf_hash
 from handraiser.store.messages import StoredMessage
 from handraiser.store.outbox import OutboxRow
 from handraiser.store.recording import Lost
@@ -33,14 +29,6 @@ class Standing:
     since: int
     event_id: bytes
     message_at: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What proves an entry, deletable on its own: ``entry.evidence_commit`` = SHA-256(salt ‖ canonical content)."""
-
-    salt: bytes
-    content: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,37 +82,6 @@ class Appended:
         return self.entries[0]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredWording:
-    """An immutable text that was shown; ``id`` is the SHA-256 of ``content``."""
-
-    controller_id: bytes
-    id: bytes
-    language: str
-    content: str
-    created_at: int
-
-
-_KINDS = {
-    **dict.fromkeys(("event_id", "controller_id", "subject_id", "message_id"), "id"),
-    **dict.fromkeys(
-        (
-            "policy_snapshot_id",
-            "wording_id",
-            "notice_id",
-            "source_order_ref",
-            "dedup_key",
-            "evidence_commit",
-            "leaf_hash",
-        ),
-        "bytes",
-    ),
-    **dict.fromkeys(("link_kind", "schema_version"), "small"),
-    **dict.fromkeys(("occurred_at", "received_at", "recorded_at", "expires_at", "supersedes_seq", "message_at"), "int"),
-}
-COLUMNS = tuple(field.name for field in fields(Entry) if field.name != "seq")
-_DECLARED = ", ".join(f"{name} {_KINDS.get(name, 'text')}" for name in COLUMNS)
-_LIST = ", ".join(COLUMNS)
 _Who = tuple[bytes, bytes]
 
 
@@ -209,9 +166,9 @@ async def _insert(tx: Transaction, entries: Sequence[Entry]) -> dict[tuple[bytes
     not be locked, can have been faster: then the whole is tried again and finds its entry."""
     sealed = [with_leaf_hash(entry) for entry in entries]
     rows = await tx.fetch_rows(
-        f"WITH {{rows}} INSERT INTO consent_entry ({_LIST}) SELECT {_LIST} FROM v WHERE true"
+        f"WITH {{rows}} INSERT INTO consent_entry ({LIST}) SELECT {LIST} FROM v WHERE true"
         " ON CONFLICT (controller_id, dedup_key) DO NOTHING RETURNING seq, controller_id, dedup_key",
-        _DECLARED,
+        DECLARED,
         [tuple(to_columns(entry).values()) for entry in sealed],
     )
     if len(rows) < len(sealed):
@@ -304,96 +261,6 @@ async def standing_of(reads: Reads, controller_id: bytes, subject_id: bytes) -> 
     return [standing(row) for row in rows]
 
 
-async def entries_of(reads: Reads, controller_id: bytes, subject_id: bytes) -> list[Entry]:
-    """A subject's entries, oldest first."""
-    rows = await reads.fetch(
-        "SELECT * FROM consent_entry WHERE controller_id = $1 AND subject_id = $2 ORDER BY seq",
-        (controller_id, subject_id),
-    )
-    return [to_entry(row) for row in rows]
-
-
-async def by_event_id(reads: Reads, controller_id: bytes, event_id: bytes) -> Entry | None:
-    """One entry."""
-    rows = await reads.fetch(
-        "SELECT * FROM consent_entry WHERE controller_id = $1 AND event_id = $2", (controller_id, event_id)
-    )
-    return to_entry(rows[0]) if rows else None
-
-
-async def by_dedup_key(reads: Reads, controller_id: bytes, dedup_key: bytes) -> Entry | None:
-    """The entry that a repeated answer would get."""
-    rows = await reads.fetch(
-        "SELECT * FROM consent_entry WHERE controller_id = $1 AND dedup_key = $2", (controller_id, dedup_key)
-    )
-    return to_entry(rows[0]) if rows else None
-
-
-async def evidence_of(reads: Reads, controller_id: bytes, event_id: bytes) -> Evidence | None:
-    """The evidence of an entry, while it is kept."""
-    rows = await reads.fetch(
-        "SELECT salt, content FROM evidence WHERE controller_id = $1 AND event_id = $2", (controller_id, event_id)
-    )
-    return Evidence(rows[0]["salt"], orjson.loads(rows[0]["content"])) if rows else None
-
-
-async def put_wordings(tx: Transaction, rows: Sequence[StoredWording]) -> list[None]:
-    """Keep texts that are or will be shown; the same id is the same text."""
-    await tx.execute_rows(
-        "WITH {rows} INSERT INTO wording (controller_id, wording_id, language, content, created_at)"
-        " SELECT controller_id, wording_id, language, content, created_at FROM v"
-        " WHERE NOT EXISTS (SELECT 1 FROM wording w"
-        " WHERE w.controller_id = v.controller_id AND w.wording_id = v.wording_id) ON CONFLICT DO NOTHING",
-        "controller_id id, wording_id bytes, language text, content text, created_at int",
-        [
-            (w.controller_id, w.id, w.language, w.content, w.created_at)
-            for _, w in sorted({(w.controller_id, w.id): w for w in rows}.items())
-        ],
-    )
-    return [None] * len(rows)
-
-
-async def wordings(tx: Reads, keys: Sequence[tuple[bytes, bytes]]) -> list[StoredWording | None]:
-    """Texts by (controller_id, wording_id), in the order asked for."""
-    rows = await tx.fetch_rows(
-        "WITH {rows} SELECT v.n, w.* FROM v JOIN wording w"
-        " ON w.controller_id = v.controller_id AND w.wording_id = v.wording_id",
-        "n int, controller_id id, wording_id bytes",
-        [(n, *key) for n, key in enumerate(keys)],
-    )
-    found: list[StoredWording | None] = [None] * len(keys)
-    for row in rows:
-        found[row["n"]] = StoredWording(
-            row["controller_id"], row["wording_id"], row["language"], row["content"], row["created_at"]
-        )
-    return found
-
-
-def to_columns(entry: Entry) -> dict[str, int | str | bytes | None]:
-    """An entry as the database holds it, without ``seq``: what its leaf hash covers."""
-    columns: dict[str, int | str | bytes | None] = {}
-    for name in COLUMNS:
-        value = getattr(entry, name)
-        if isinstance(value, tuple):
-            value = to_json(value)
-        elif isinstance(value, Enum):
-            value = value.value
-        columns[name] = value
-    return columns
-
-
-def with_leaf_hash(entry: Entry) -> Entry:
-    """The entry with the hash that makes tampering with it show."""
-    return replace(entry, leaf_hash=leaf_hash(to_columns(entry)))
-
-
 def standing(row: Row) -> Standing:
     """A row of the projection."""
     return Standing(row["purpose"], row["channel"], row["state"], row["since"], row["event_id"], row["message_at"])
-
-
-def to_entry(row: Row) -> Entry:
-    """A row of ``consent_entry``."""
-    kept = {name: row[name] for name in COLUMNS}
-    kept["verdict_reasons"] = tuple(orjson.loads(kept["verdict_reasons"]))
-    return Entry(seq=row["seq"], **kept)

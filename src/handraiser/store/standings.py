@@ -8,7 +8,7 @@ from typing import Literal
 
 from handraiser.core.consent import folded
 from handraiser.store.database import Transaction
-from handraiser.store.ledger import to_entry
+from handraiser.store.ledger_entries import to_entry
 from handraiser.store.sql import Reads
 
 _Key = tuple[bytes, str, str]
