@@ -79,6 +79,7 @@ default_country = "nl"
 time_zone = "Mars/Olympus"
 logo_width = "wide"
 fail_open = "yes"
+fresh_days = 366
 sender_address = "a\\r\\nBcc: b@x.example"
 reply_to = "nobody"
 url = "javascript:alert(1)"
@@ -118,6 +119,7 @@ ink = "#000000"
         "url",
         "reply_to",
         "time_zone",
+        "fresh_days",
         "locales",
         "default_locale",
     ]

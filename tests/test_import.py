@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from pathlib import Path
 
 from import_check import check, environment, handraiser
@@ -17,6 +19,9 @@ def test_an_import_that_was_killed_goes_on_where_it_was_and_nothing_is_lost_or_d
     environ = environment(tmp_path)
     verified = json.loads(handraiser(tmp_path, environ, "consents", "verify", "--json"))
     assert (verified["ok"], verified["companies"][0]["entries"]) == (True, 5_994)
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "state" / "handraiser.db")) as database:
+        assert database.execute("SELECT count(*) FROM consent_feed").fetchone() == (1,), "the list came to its end"
 
     out = tmp_path / "out.csv"
     handraiser(tmp_path, environ, "consents", "export", "--shop", "my-shop", "-o", str(out))

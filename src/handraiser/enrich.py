@@ -21,7 +21,7 @@ from handraiser.core.consent import Entry, Event, State, dedup_key
 from handraiser.core.eligibility import REASONS, Asked, Situation, choose
 from handraiser.core.letter import Letter, Options, read_letter, view_of
 from handraiser.core.links import Link, LinkKind, Links
-from handraiser.core.market import LOCKED_LINE, Markets
+from handraiser.core.market import LOCKED_LINE, Markets, shortest
 from handraiser.core.markup import json_ld
 from handraiser.core.mjml.fill import Block, Engine, Page
 from handraiser.core.placement import Decision
@@ -231,6 +231,8 @@ class Enrich:
                 purpose.covers_transactional and facts.standing.get(purpose.id) == "granted"
                 for purpose in letter.catalogue.purposes.values()
             ),
+            fresh_days=shortest(letter.market.fresh_days, shop.fresh_days),
+            told_at=facts.told_at,
             barred=facts.barred,
             asks=[Asked(ask.at, ask.purpose, ask.block) for ask in facts.asks],
             marketing={purpose: one["state"] for purpose, one in customer.get("marketing", {}).items()},

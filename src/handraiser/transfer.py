@@ -62,6 +62,7 @@ async def import_file(
                 told = await command("consents.import_rows", arguments)
                 _write(faults, told["faults"])
                 moved(told["bytes_done"])
+        await command("consents.import_end", {"shop": shop, "import_id": import_id})
     return {name: told[name] for name in ("rows_done", "applied", "unchanged", "blank", "refused")}
 
 

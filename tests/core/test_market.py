@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from choices import MARKETS
-from handraiser.core.market import _ORDERS, MONTH_MS, Market, Override, load, read_overrides, stricter
+from handraiser.core.market import _NUMBERS, _ORDERS, MONTH_MS, Market, Override, load, read_overrides, stricter
 from handraiser.errors import Fault, Refused
 
 COUNTRIES = [*MARKETS.countries, "JP", "BR"]
@@ -23,6 +23,7 @@ rule_version = "1"
 ask_in_mail = "never"
 signed_off = false
 ebr_months = 0
+fresh_days = 0
 postal_address = true
 header_required = true
 confirm = "double_opt_in"
@@ -37,7 +38,8 @@ RULE = GOOD.partition("[unknown]")[2]
 def looser(one: Market, other: Market) -> bool:
     """Whether any switch of ``one`` allows more than that of ``other``."""
     more = any(order.index(getattr(one, name)) > order.index(getattr(other, name)) for name, order in _ORDERS.items())
-    return more or (other.ebr_months > 0 and not 0 < one.ebr_months <= other.ebr_months)
+    times = [(getattr(one, name), getattr(other, name)) for name in _NUMBERS]
+    return more or any(theirs > 0 and not 0 < ours <= theirs for ours, theirs in times)
 
 
 @given(markets, markets)
@@ -65,7 +67,7 @@ def test_naming_one_more_country_never_loosens(named: list[str], more: str, defa
 
 def test_every_switch_is_compared():
     """A switch that strictest() forgot would silently take the first country's value."""
-    assert {one.name for one in fields(Market)} == {*_ORDERS, "code", "rule_version", "ebr_months"}
+    assert {one.name for one in fields(Market)} == {*_ORDERS, *_NUMBERS, "code", "rule_version"}
 
 
 def test_customer_billing_and_shipping_country_count_and_the_strictest_decides():
@@ -77,6 +79,11 @@ def test_customer_billing_and_shipping_country_count_and_the_strictest_decides()
 def test_canadas_purchase_window_survives_any_company_of_countries():
     market = MARKETS.strictest(["CA", "NL"])
     assert (market.ask_in_mail, market.ebr_months, market.postal_address) == ("soft_optin_only", 24, True)
+
+
+def test_the_shortest_age_of_knowledge_that_a_country_or_an_override_demands_counts():
+    table = MARKETS.under(overrides(SIGNED | {"fresh_days": 30}, SIGNED | {"countries": ["US"], "fresh_days": 7}))
+    assert [table.strictest(named).fresh_days for named in (["NL"], ["NL", "DE"], ["US", "DE"])] == [0, 30, 7]
 
 
 def test_without_a_country_the_shops_default_counts_and_without_that_nobody_is_asked():
@@ -144,6 +151,7 @@ def test_a_good_table_is_read():
         (GOOD.replace('feedback = "consent"', "colour = 1"), ["/unknown/colour", "/unknown/feedback"]),
         (GOOD.replace("ebr_months = 0", "ebr_months = true"), ["/unknown/ebr_months"]),
         (GOOD.replace("ebr_months = 0", "ebr_months = 121"), ["/unknown/ebr_months"]),
+        (GOOD.replace("fresh_days = 0", "fresh_days = 366"), ["/unknown/fresh_days"]),
     ],
 )
 def test_a_faulty_table_is_refused_with_every_fault_named(text: str, pointers: list[str]):
@@ -231,6 +239,6 @@ def test_the_table_and_its_page_name_the_same_countries_and_version():
     assert MARKETS.unknown.rule_version in page
     table = page.partition("<!-- countries -->")[2].partition("<!-- end -->")[0]
     assert set(re.findall(r"\b[A-Z]{2}\b", table)) == set(MARKETS.countries)
-    for switch in [*_ORDERS, "ebr_months"]:
+    for switch in [*_ORDERS, *_NUMBERS]:
         assert f"`{switch}`" in page
     assert "no legal advice" in page.lower()

@@ -2,7 +2,7 @@
 
 Everything that can refuse a placement is decided here, before any draw and from facts that are equal for all variants.
 The first check that fails is told: what the block is for, then the legal class, then (asks only) the mail, the market,
-the customer's own word and politeness, then the other blocks of the mail, then the shop's mode.
+the customer's own word, how fresh that is, and politeness, then the other blocks of the mail, then the shop's mode.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ class Situation:
 
     ``country`` is what blocks are targeted by; ``market`` is the strictest of all countries named. ``purchased_at``
     None means unknown. ``standing`` and ``standing_since`` are by purpose; ``barred`` says why nobody of this customer
-    may be asked; ``standing_known`` is False while answers wait that the store has not taken yet.
+    may be asked; ``standing_known`` is False while answers wait that the store has not taken yet. ``fresh_days`` is how
+    old the last word of the company's other systems may be (0: any age), ``told_at`` when that was (None: never).
     ``granted_advertising`` says that a granted purpose's promise names transactional email. ``marketing`` is the shop's
     own word by purpose. ``postal_address`` says that the mail shows one, with a way to reach the sender;
     ``own_headers`` is False where the mail cannot be given ``List-Unsubscribe`` headers; ``asking`` is False when
@@ -101,6 +102,8 @@ class Situation:
     standing: Mapping[str, str] = field(default_factory=dict)
     standing_since: Mapping[str, int] = field(default_factory=dict)
     standing_known: bool = True
+    fresh_days: int = 0
+    told_at: int | None = None
     barred: str = ""
     asks: Sequence[Asked] = ()
     marketing: Mapping[str, str] = field(default_factory=dict)
@@ -244,7 +247,10 @@ def _ask(situation: Situation, block: BlockVersion) -> _Why:
         return ("store_unavailable", "nothing: asks come back by themselves once the database answers")
     if not situation.standing_known:
         return ("standing_unknown", "nothing: asks come back once the answers that wait are in the ledger")
-    return _market(situation) or _standing(situation, block.purpose or "") or _polite(situation, block)
+    purpose = block.purpose or ""
+    return (
+        _market(situation) or _standing(situation, purpose) or _fresh(situation, purpose) or _polite(situation, block)
+    )
 
 
 def _market(situation: Situation) -> _Why:
@@ -289,6 +295,17 @@ def _standing(situation: Situation, purpose: str) -> _Why:
         if state == "refused" and situation.now - situation.standing_since.get(refused, situation.now) < wait:
             return ("refused", f"wait: nobody is asked for {situation.politeness.refused_days} days after a no")
     return None
+
+
+def _fresh(situation: Situation, purpose: str) -> _Why:
+    """Why what is known may be out of date: a customer who is in no list of ours may have said no elsewhere."""
+    told_with_mail = situation.marketing.get(purpose, "unknown") != "unknown"
+    if not situation.fresh_days or told_with_mail:
+        return None
+    if situation.told_at is not None and situation.now - situation.told_at <= situation.fresh_days * DAY_MS:
+        return None
+    ways = "import your list, tell records to /v1/consents, or send customer.marketing"
+    return ("standing_unknown", f"asks need your other systems' word of the last {situation.fresh_days} days: {ways}")
 
 
 def _polite(situation: Situation, block: BlockVersion) -> _Why:

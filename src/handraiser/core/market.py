@@ -38,6 +38,9 @@ _ORDERS: Mapping[str, tuple[Any, ...]] = {
 }
 """Strictest value first."""
 
+_NUMBERS: Mapping[str, tuple[str, int]] = {"ebr_months": ("months", 120), "fresh_days": ("days", 365)}
+"""Switches that are a time: its unit and the most it can be. 0 = no such rule, else the shorter the stricter."""
+
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _APPROVAL = frozenset({"countries", "approved_by", "approved_on"})
@@ -49,8 +52,9 @@ class Market:
 
     ``code`` names the countries that counted, joined by "+". ``ask_in_mail`` says whether an ask may stand in a
     transactional mail; ``signed_off`` False keeps it out all the same, until counsel has signed. ``ebr_months`` is how
-    long after a purchase the existing business relationship lasts, 0 where there is no such rule. ``postal_address``
-    and ``header_required`` say what a mail with an ask must carry. ``confirm`` and ``confirm_mail`` say what a press
+    long after a purchase the existing business relationship lasts, ``fresh_days`` how old the last word of the
+    company's other systems on its customers may be; 0 where there is no such rule. ``postal_address`` and
+    ``header_required`` say what a mail with an ask must carry. ``confirm`` and ``confirm_mail`` say what a press
     leads to, ``automatic`` whether a purpose may be granted by a late visit without one; ``advertising`` and
     ``feedback`` what content of that legal class needs.
     """
@@ -60,6 +64,7 @@ class Market:
     ask_in_mail: str
     signed_off: bool
     ebr_months: int
+    fresh_days: int
     postal_address: bool
     header_required: bool
     confirm: str
@@ -153,11 +158,17 @@ def stricter(one: Market, other: Market) -> Market:
     values: dict[str, Any] = {}
     for name, order in _ORDERS.items():
         values[name] = order[min(order.index(getattr(one, name)), order.index(getattr(other, name)))]
-    months = [market.ebr_months for market in (one, other) if market.ebr_months]
+    for name in _NUMBERS:
+        values[name] = shortest(getattr(one, name), getattr(other, name))
     codes = sorted({*one.code.split("+"), *other.code.split("+")})
     version, *marks = one.rule_version.split("+")
     rules = [version, *sorted({*marks, *other.rule_version.split("+")[1:]})]
-    return Market(code="+".join(codes), rule_version="+".join(rules), ebr_months=min(months, default=0), **values)
+    return Market(code="+".join(codes), rule_version="+".join(rules), **values)
+
+
+def shortest(*times: int) -> int:
+    """The shortest of the times that are a rule; 0 when none is."""
+    return min((time for time in times if time), default=0)
 
 
 def load(text: str) -> Markets:
@@ -213,7 +224,7 @@ def read_overrides(given: Any, faults: list[Fault]) -> tuple[Override, ...]:
             faults.append(Fault(f"{place}/approved_on", "missing", "the day of the approval, such as 2026-11-24"))
         switches = {name: value for name, value in one.items() if name not in _APPROVAL}
         if not switches:
-            faults.append(Fault(place, "missing", f"a switch to set: {', '.join(sorted({*_ORDERS, 'ebr_months'}))}"))
+            faults.append(Fault(place, "missing", f"a switch to set: {', '.join(sorted({*_ORDERS, *_NUMBERS}))}"))
         faults += _wrong(switches, place)
         if len(faults) == before:
             read.append(
@@ -239,8 +250,7 @@ def _market(code: str, place: str, version: str, switches: Any, faults: list[Fau
         faults.append(Fault(place, "missing", "a table of switches"))
         return None
     lacking = [
-        Fault(f"{place}/{name}", "missing", "every switch is set")
-        for name in ({*_ORDERS, "ebr_months"} - switches.keys())
+        Fault(f"{place}/{name}", "missing", "every switch is set") for name in ({*_ORDERS, *_NUMBERS} - switches.keys())
     ]
     mine = sorted([*_wrong(switches, place), *lacking], key=lambda fault: fault.pointer)
     faults += mine
@@ -251,9 +261,10 @@ def _wrong(switches: Mapping[str, Any], place: str) -> list[Fault]:
     """What is no switch, or no value of its switch."""
     faults: list[Fault] = []
     for name, value in switches.items():
-        if name == "ebr_months":
-            if type(value) is not int or not 0 <= value <= 120:
-                faults.append(Fault(f"{place}/{name}", "bad_value", "months from 0 to 120"))
+        if name in _NUMBERS:
+            unit, most = _NUMBERS[name]
+            if type(value) is not int or not 0 <= value <= most:
+                faults.append(Fault(f"{place}/{name}", "bad_value", f"{unit} from 0 to {most}"))
         elif name not in _ORDERS:
             faults.append(Fault(f"{place}/{name}", "unknown_field", "there is no such switch"))
         elif not any(type(value) is type(known) and value == known for known in _ORDERS[name]):  # 1 is no true

@@ -50,7 +50,8 @@ class Shop:
 
     ``number`` (1 to 2^24-1) stands in link tokens; ``mode`` is ``off`` (nothing inserted), ``observe`` (everything
     decided and counted, nothing inserted) or ``on``. ``link_base`` is the origin of its customer pages, without a
-    trailing slash. ``honeypot`` puts a link that only programs see into the page of an ask.
+    trailing slash. ``honeypot`` puts a link that only programs see into the page of an ask. ``fresh_days`` is the
+    market's switch of that name for all countries of this shop; the shorter of both counts, 0 demands nothing.
     """
 
     controller: Controller
@@ -76,6 +77,7 @@ class Shop:
     fail_open: bool = True
     market_overrides: tuple[Override, ...] = ()
     honeypot: bool = False
+    fresh_days: int = 0
 
     def settings_json(self) -> dict[str, Any]:
         """What the store keeps of a shop beside its ids, slug, name and mode."""

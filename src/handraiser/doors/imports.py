@@ -70,6 +70,8 @@ class ImportDoor:
                 sums = {name: sums[name] + told[name] for name in sums}
                 for fault in run.faults:
                     await response.write(orjson.dumps(fault) + b"\n")
+            told = {name: sums[name] for name in ("rows", "blank", "refused")}
+            await self._imports.complete(caller.shop, **told)
             await response.write(orjson.dumps({**sums, "complete": True}) + b"\n")
         except Exception as error:
             # The answer has begun: what went wrong is its last line, and tells how many rows are safe.

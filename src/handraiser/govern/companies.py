@@ -229,6 +229,8 @@ def _check_shop(values: dict[str, Any], faults: list[Fault]) -> None:
         faults.append(Fault("time_zone", "bad_value", "a name such as Europe/Amsterdam"))
     if not 1 <= values.get("logo_width", 160) <= 600:
         faults.append(Fault("logo_width", "bad_value", "pixels from 1 to 600"))
+    if not 0 <= values.get("fresh_days", 0) <= 365:
+        faults.append(Fault("fresh_days", "bad_value", "days from 0 to 365; 0 demands nothing"))
     if values.get("locales") == ():
         faults.append(Fault("locales", "missing", "at least one language"))
     faults += [

@@ -22,7 +22,14 @@ class Desk:
     """What is done for other systems and for customers who demand their rights."""
 
     COMMANDS: ClassVar[frozenset[str]] = frozenset(
-        {"consents.import_begin", "consents.import_rows", "consents.page", "customers.export", "customers.erase"}
+        {
+            "consents.import_begin",
+            "consents.import_rows",
+            "consents.import_end",
+            "consents.page",
+            "customers.export",
+            "customers.erase",
+        }
     )
 
     records: Records

@@ -12,7 +12,7 @@ from handraiser.core.import_file import FileRow
 from handraiser.core.shop import Shop
 from handraiser.errors import Fault, HandraiserError, NotFound
 from handraiser.govern.records import Records, Telling
-from handraiser.store import import_runs, shops
+from handraiser.store import consent_records, import_runs, shops
 from handraiser.store.database import Database, Transaction
 from handraiser.store.import_runs import Run
 from handraiser.store.subjects import Sealer
@@ -58,6 +58,18 @@ class Imports:
         chunk = _Chunk(shop, rows, await self._records.purposes(shop), import_id, start)
         run: Run = await self._writer.write(self._take, chunk)
         return run
+
+    async def complete(self, shop: Shop, *, rows: int, blank: int, refused: int) -> None:
+        """The whole list is in: from now on the company's customers are known, whether they stand in it or not.
+
+        An empty list says that there is nothing to know; one of which no row could be used says nothing.
+        """
+        if not rows or refused < rows - blank:
+            await self._writer.write(self._told, shop.controller.id)
+
+    async def _told(self, tx: Transaction, controllers: Sequence[bytes]) -> list[None]:
+        await consent_records.keep_told(tx, controllers, self._clock())
+        return [None] * len(controllers)
 
     async def _take(self, tx: Transaction, chunks: Sequence[_Chunk]) -> list[Run]:
         return [await self._chunk(tx, chunk) for chunk in chunks]
@@ -128,6 +140,10 @@ class Imports:
         import_id = bytes.fromhex(arguments["import_id"])
         if name == "consents.import_begin":
             return asdict(await self.done(slug, import_id))
+        if name == "consents.import_end":
+            run = await self.done(slug, import_id)
+            await self.complete(await self.shop(slug), rows=run.rows_done, blank=run.blank, refused=run.refused)
+            return None
         rows = [
             FileRow(number, given, Fault(**fault) if fault else None, end)
             for number, given, fault, end in arguments["rows"]

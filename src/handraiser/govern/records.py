@@ -108,7 +108,9 @@ class Records:
         return found[0]
 
     async def _take(self, tx: Transaction, tellings: Sequence[Telling]) -> list[Taken]:
-        return await self.take_all(tx, tellings)
+        taken = await self.take_all(tx, tellings)
+        await consent_records.keep_told(tx, {one.shop.controller.id for one in tellings}, self._clock())
+        return taken
 
     async def take_all(self, tx: Transaction, tellings: Sequence[Telling]) -> list[Taken]:
         """Keep these records, in this order, in the caller's transaction."""

@@ -9,6 +9,9 @@ from handraiser.core.consent import Standing, State
 from handraiser.store.database import Transaction
 from handraiser.store.sql import Reads
 
+TOLD_GRAIN_MS = 3_600_000
+"""How exactly it is kept when a company last told anything: one row for each, which not every commit may lock."""
+
 Who = tuple[bytes, bytes]
 """(controller_id, subject_id)."""
 
@@ -84,6 +87,18 @@ async def there(reads: Reads, keys: Collection[tuple[bytes, bytes]]) -> dict[tup
         )
         for row in rows
     }
+
+
+async def keep_told(tx: Transaction, controllers: Collection[bytes], now: int) -> None:
+    """Keep that these companies' other systems told what they know; what is less than an hour old stays as it is."""
+    await tx.execute_rows(
+        "WITH {rows} INSERT INTO consent_feed (controller_id, told_at) SELECT controller_id, told_at FROM v"
+        " WHERE NOT EXISTS (SELECT 1 FROM consent_feed f WHERE f.controller_id = v.controller_id AND f.told_at > $1)"
+        " ON CONFLICT (controller_id) DO UPDATE SET told_at = excluded.told_at",
+        "controller_id id, told_at int",
+        [(controller_id, now) for controller_id in sorted(set(controllers))],
+        (now - TOLD_GRAIN_MS,),
+    )
 
 
 async def name_customers(tx: Transaction, rows: Sequence[tuple[bytes, bytes, str, bytes, int]]) -> None:

@@ -207,6 +207,12 @@ CREATE TABLE import_run (
   PRIMARY KEY (controller_id, import_id)
 ) {by_key};
 
+-- When the company's other systems last told what they know: a whole list or one record.
+CREATE TABLE consent_feed (
+  controller_id {id} PRIMARY KEY,
+  told_at {int} NOT NULL
+) {strict};
+
 CREATE TABLE wording (
   controller_id {id} NOT NULL,
   wording_id {bytes} NOT NULL,
