@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+JOBS ?= 2
 PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check
 LOCKS := requirements requirements-build requirements-dev
 .DEFAULT_GOAL := help
@@ -32,7 +33,7 @@ run: .venv/run.stamp ## start the demo: two shops, sample orders, an inbox to lo
 	@PYTHONPATH=src exec $(BIN)/python -m handraiser demo $(ARGS)
 
 test: .venv/dev.stamp ## everything the tests need, then all tests
-	@options=$$(./tests/system-packages) && PYTEST_ADDOPTS="$$options $$PYTEST_ADDOPTS" $(BIN)/python -m pytest $(ARGS)
+	@options=$$(./tests/system-packages) && PYTEST_ADDOPTS="$$options $$PYTEST_ADDOPTS" $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 robots: .venv/dev.stamp ## play every robot and person of the zoo in a real Chromium, and print what came of each
 	@PYTHONPATH=tests:tests/robots $(BIN)/python tests/robots/__main__.py

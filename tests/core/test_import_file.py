@@ -6,7 +6,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handraiser.core.import_file import ROW_BYTES, FileRow, FileRows, Kind, guarded
@@ -61,6 +61,7 @@ def test_a_bad_row_fails_alone():
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=9))
+@example("\t")
 def test_a_cell_that_was_guarded_comes_back_as_it_was(cell: str):
     sheet = io.StringIO()
     csv.writer(sheet).writerows([["event"], [guarded(cell)]])

@@ -113,7 +113,8 @@ class FileRows:
         cells = next(csv.reader(io.StringIO(raw.decode("utf-8"), newline=""), delimiter=self._comma, strict=True))
         if len(cells) > len(self._names):
             raise ValueError(f"{len(cells)} cells for {len(self._names)} columns")
-        return {name: _bare(cell) for name, cell in zip(self._names, cells, strict=False) if cell.strip()}
+        named = zip(self._names, map(_bare, cells), strict=False)
+        return {name: cell for name, cell in named if cell.strip()}
 
     def _bad(self, raw: bytes, code: str, detail: str) -> FileRow:
         self._number += 1
