@@ -8,7 +8,7 @@ LOCKS := requirements requirements-build requirements-dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help run test robots check format lock bench wheel import-check image-check clean
+.PHONY: help run test robots simulate check format lock bench wheel import-check image-check clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ test: .venv/dev.stamp ## everything the tests need, then all tests
 
 robots: .venv/dev.stamp ## play every robot and person of the zoo in a real Chromium, and print what came of each
 	@PYTHONPATH=tests:tests/robots $(BIN)/python tests/robots/__main__.py
+
+simulate: .venv/dev.stamp ## look daily at thousands of made-up experiments, and print how often the results are wrong
+	@PYTHONPATH=src:tests/simulation $(BIN)/python tests/simulation/__main__.py
 
 check: .venv/dev.stamp ## format, lint, types, floors
 	@$(BIN)/ruff format --check .

@@ -1,0 +1,1 @@
+"""Counts in; intervals, e-values, sizes and verdicts out. Standard library only."""
