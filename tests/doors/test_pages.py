@@ -24,6 +24,7 @@ from handraiser.settings import Settings
 from handraiser.store import clicks, ledger
 from handraiser.store.database import Database
 from handraiser.store.journal import Journal
+from handraiser.store.ledger import Suppression
 from handraiser.store.messages import StoredMessage
 from handraiser.store.writer import Writer
 from handraiser.telemetry import Metrics
@@ -548,6 +549,114 @@ async def test_one_click_is_told_apart_in_the_ledger(asked, browser):
 
     (entry,) = await asked.entries(message)
     assert (entry.event, entry.method, entry.touchpoint) == ("objected", "one_click", "list_unsubscribe")
+
+
+async def left_by_mistake(asked: Asked, browser: Browser) -> tuple[StoredMessage, Said]:
+    """Alice said yes and left with the withdraw page's button; what that page says."""
+    message = await asked.ask()
+    await browser.press(o(asked, message))
+    return message, await browser.send("POST", u(asked, message), {"action": "leave"}, **PRESS)
+
+
+async def test_who_left_by_mistake_takes_it_back_with_one_press_and_the_withdrawal_stays_in_the_ledger(asked, browser):
+    message, page = await left_by_mistake(asked, browser)
+    assert "Pressed by mistake?" in page.body
+
+    for _ in range(2):
+        done = await browser.press(u(asked, message), "undo", page=page)
+        assert (done.status, done.title) == (200, "Taken back: you are signed up as before")
+
+    gave, left, again = await asked.entries(message)
+    assert (gave.event, left.event, again.event, again.state) == ("granted", "withdrawn", "granted", "granted")
+    assert (again.supersedes_seq, again.wording_id, again.promised_value_id) == (
+        left.seq,
+        gave.wording_id,
+        gave.promised_value_id,
+    )
+    assert (again.touchpoint, again.attestation, again.verdict_reasons[-1]) == (
+        "withdraw_page",
+        "trusted_event",
+        "undo",
+    )
+    assert base64.urlsafe_b64encode(again.notice_id or b"").decode().rstrip("=") == page.field("notice")
+    assert await asked.states(message) == {"tips": "granted"}
+    assert await ledger.suppressions_of(asked.database, TENTS, of("alice@example.com")) == []
+    rows = await asked.database.fetch("SELECT event FROM outbox ORDER BY created_at, outbox_id")
+    assert [row["event"] for row in rows] == ["consent.granted", "consent.withdrawn", "consent.granted"]
+    assert asked.told[-1] == ("tents", "granted")
+
+    await browser.send("POST", u(asked, message), {"action": "leave"}, **PRESS)
+    assert await asked.states(message) == {"tips": "withdrawn"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "title"),
+    [
+        ({"trusted": False, "Sec_Fetch_User": None}, "Not yet: please press once more"),
+        ({"User_Agent": "Slackbot-LinkExpanding 1.0"}, "Not yet: please press once more"),
+        ({"Origin": "https://elsewhere.example"}, "Please press the button on our own page"),
+        ({"Sec_Fetch_Site": "cross-site"}, "Please press the button on our own page"),
+    ],
+)
+async def test_an_undo_that_is_no_persons_press_on_our_page_grants_nothing(asked, browser, changed, title):
+    message, page = await left_by_mistake(asked, browser)
+
+    said = await browser.press(u(asked, message), "undo", page=page, **changed)
+
+    assert said.title == title
+    assert await asked.events(message) == ["granted", "withdrawn"]
+    assert await ledger.suppressions_of(asked.database, TENTS, of("alice@example.com"))
+
+
+async def test_a_person_taken_for_a_script_presses_undo_once_more(asked, browser):
+    message, page = await left_by_mistake(asked, browser)
+    again = await browser.press(u(asked, message), "undo", page=page, trusted=False, Sec_Fetch_User=None)
+    await browser.press(u(asked, message), "undo", page=again)
+    assert await asked.states(message) == {"tips": "granted"}
+
+
+async def test_without_its_own_pages_nonce_or_after_an_hour_nothing_is_taken_back(asked, browser):
+    message, page = await left_by_mistake(asked, browser)
+    bobs = await asked.ask(2, "bob@example.com")
+    await browser.press(o(asked, bobs))
+    other = await browser.send("POST", u(asked, bobs), {"action": "leave"}, **PRESS)
+
+    stolen = await browser.press(u(asked, message), "undo", page=other)
+    bare = await browser.send("POST", u(asked, message), {"action": "undo"}, **PRESS)
+    asked.clock.now += 3_600_001
+    late = await browser.press(u(asked, message), "undo", page=page)
+
+    for said in (stolen, bare, late):
+        assert said.title == "You are unsubscribed"
+        assert "It was too long ago to be taken back." in said.body
+        assert "<button" not in said.body
+    assert await asked.states(message) == {"tips": "withdrawn"}
+
+
+async def test_only_a_grant_that_this_page_ended_can_be_taken_back(asked, browser):
+    never_asked = await asked.ask(1, "bob@example.com")
+    objected = await browser.send("POST", u(asked, never_asked), {"action": "leave"}, **PRESS)
+    message = await asked.ask(2)
+    await browser.press(o(asked, message))
+    by_program = await browser.send("POST", u(asked, message), ONE_CLICK, Content_Type=FORM)
+    repeated = await browser.send("POST", u(asked, message), {"action": "leave"}, **PRESS)
+
+    for said in (objected, by_program, repeated):
+        assert "Undo" not in said.body
+        assert not said.field("nonce")
+
+
+async def test_an_older_wish_not_to_be_asked_survives_the_undo(asked, browser):
+    before = Suppression(of("alice@example.com"), NOW - DAY, "never")
+    message = await asked.ask()
+    await browser.press(o(asked, message))
+    await asked.writer.write(ledger.suppress, (TENTS, before))
+    page = await browser.send("POST", u(asked, message), {"action": "leave"}, **PRESS)
+
+    await browser.press(u(asked, message), "undo", page=page)
+
+    assert await asked.states(message) == {"tips": "granted"}
+    assert await ledger.suppressions_of(asked.database, TENTS, of("alice@example.com")) == [before]
 
 
 async def test_an_unknown_or_erased_subject_gets_the_same_page(asked, browser):

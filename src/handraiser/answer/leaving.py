@@ -176,7 +176,7 @@ class Leaving:
             received_at=at,
             recorded_at=now,
             dedup_key=consent.dedup_key(subject_id, "leave", purpose, own.event_id),
-            touchpoint="list_unsubscribe" if method == "one_click" else "withdraw_page",
+            touchpoint="list_unsubscribe" if method == "one_click" else consent.LEAVE_PAGE,
             message_id=link.id if link.kind is not LinkKind.WITHDRAW else None,
             link_kind=int(link.kind),
             method=method,

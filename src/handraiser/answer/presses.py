@@ -14,6 +14,7 @@ from handraiser.answer.lapsing import Lapsing
 from handraiser.answer.leaving import TRIES, Leaving
 from handraiser.answer.rates import Rates
 from handraiser.answer.settling import Settling
+from handraiser.answer.undoing import Outcome, Undoing
 from handraiser.answer.visits import Visits, network_of, shown
 from handraiser.core import consent
 from handraiser.core.consent import Entry, Event, State
@@ -95,6 +96,7 @@ class Answer:
         self._leaving = Leaving(
             database=database, writer=writer, asks=self._asks, journal=journal, clock=clock, new_id=new_id
         )
+        self._undoing = Undoing(database, writer, self._visits, clock, new_id)
         self._rates = Rates()
         self._settling = Settling(database, clock, new_id)
         self._policies: set[tuple[bytes, bytes]] = set()
@@ -146,9 +148,10 @@ class Answer:
         self._visits.judge(opened, visit, ask)
         return ask
 
-    def nonce(self, ask: Ask, notice_id: bytes) -> str:
-        """What the page's form must send back, within 60 minutes; bound to the message and the page as served."""
-        return self._links.nonce(ask.message.id + notice_id, self._clock())
+    def nonce(self, opened: Opened, notice_id: bytes) -> str:
+        """What the page's form must send back, within 60 minutes; bound to what the link names and to the page as
+        served."""
+        return self._links.nonce(opened.link.id + notice_id, self._clock())
 
     def check_nonce(self, opened: Opened, nonce: str, notice_id: bytes) -> None:
         """Raise :class:`BadNonce` unless the form is one that was served for this link within the last 60 minutes."""
@@ -322,6 +325,18 @@ class Answer:
         at = await self._leaving.leave(opened, one_click=one_click)
         self._tell(opened, State.WITHDRAWN)
         return at
+
+    async def undo_offered(self, opened: Opened) -> bool:
+        """Whether what the reader of a withdraw link ended just now can be taken back."""
+        return await self._undoing.offered(opened)
+
+    async def undo(self, opened: Opened, visit: Visit, notice_id: bytes) -> Outcome:
+        """Take a withdrawal back; see :meth:`handraiser.answer.undoing.Undoing.undo`. Raises :class:`TooMany`."""
+        self._rates.visit(network_of(visit.remote), self._clock())
+        outcome = await self._undoing.undo(opened, visit, notice_id)
+        if outcome == "back":
+            self._tell(opened, State.GRANTED)
+        return outcome
 
     async def settle(self) -> int:
         """Settle what was granted without a press; see :meth:`handraiser.answer.settling.Settling.settle`."""

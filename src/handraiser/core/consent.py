@@ -8,13 +8,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from handraiser.core.links import LINK_LIFE_MS
+from handraiser.core.links import LINK_LIFE_MS, NONCE_LIFE_MS
 
 CONFIRM_LIFE_MS = 7 * 86_400_000
 """How long a pending consent waits for its confirmation."""
 
 CONFIRMATIONS_A_DAY = 3
 """How many confirmation mails one mailbox gets within 24 hours, whoever presses: nobody can be flooded."""
+
+UNDO_MS = NONCE_LIFE_MS
+"""How long who left by mistake can take it back: as long as the page that said so holds its button."""
+
+LEAVE_PAGE = "withdraw_page"
+"""The touchpoint of what is said there."""
 
 SCHEMA_VERSION = 1
 
@@ -300,6 +306,20 @@ def after_leaving(standings: Sequence[Standing], at: int | None = None) -> tuple
     if held or any(one.state in LEFT for one in standings):
         return ()
     return ((ALL_PURPOSES, Answer(Event.OBJECTED, State.OBJECTED)),)
+
+
+def retractable(entries: Sequence[Entry], now: int) -> tuple[tuple[Entry, Entry], ...]:
+    """Which withdrawals a person may take back now, each with the grant that it ended: those made on the withdraw page
+    within the last 60 minutes, by which their purpose still stands withdrawn. What nobody had pressed does not come
+    back. ``entries`` are all of one subject."""
+    by_seq = {entry.seq: entry for entry in entries}
+    found = []
+    for left in folded(entries).values():
+        gave = by_seq.get(left.supersedes_seq) if left.supersedes_seq is not None else None
+        here = left.event == Event.WITHDRAWN and left.touchpoint == LEAVE_PAGE and now - left.occurred_at <= UNDO_MS
+        if here and gave is not None and gave.state == State.GRANTED and gave.method != "auto":
+            found.append((left, gave))
+    return tuple(found)
 
 
 def by_the_system(

@@ -90,8 +90,8 @@ def leaving(voice: Voice, shop: Shop | None) -> Page:
     )
 
 
-def left(voice: Voice, shop: Shop | None) -> Page:
-    """After leaving."""
+def left(voice: Voice, shop: Shop | None, *, undo: bool = False, notice: str = "") -> Page:
+    """After leaving; ``undo`` offers to take it back."""
     say = voice.say
     return Page(
         title=say("You are unsubscribed"),
@@ -104,7 +104,35 @@ def left(voice: Voice, shop: Shop | None) -> Page:
                 "{company} sends you no news, tips or offers by email any more, and we will not ask you again.",
             ),
         ),
-        small=say("Emails about your orders still come."),
+        notice=notice,
+        buttons=(Button("undo", say("Undo")),) if undo else (),
+        line=say("Emails about your orders still come."),
+        small=say("Pressed by mistake? Undo takes it back at once.") if undo else "",
+    )
+
+
+def undone(voice: Voice, shop: Shop | None, outcome: str) -> Page:
+    """After the undo: ``back`` as before, ``doubtful`` when a script may have pressed it, or too ``late``."""
+    say = voice.say
+    if outcome == "late":
+        return left(voice, shop, notice=say("It was too long ago to be taken back."))
+    if outcome == "doubtful":
+        return Page(
+            title=say("Not yet: please press once more"),
+            status=say("Not signed up"),
+            tone="wait",
+            paragraphs=(
+                say("We could not tell your press from that of a program that checks links, so nothing has started."),
+                say("Please open the link in another browser, or allow scripts for this page, and press again."),
+            ),
+            buttons=(Button("undo", say("Undo")),),
+        )
+    return Page(
+        title=say("Taken back: you are signed up as before"),
+        status=say("Signed up"),
+        tone="on",
+        paragraphs=(say("You get our emails as before, and can stop them any time with one press."),),
+        buttons=(Button("leave", say("Unsubscribe")),),
     )
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import jinja2
 from aiohttp import web
@@ -19,10 +17,18 @@ from markupsafe import Markup
 from handraiser.answer import ASKS, GIVES, Action, Answer, Ask, Opened, Visit
 from handraiser.core.consent import State
 from handraiser.core.links import LinkKind
-from handraiser.core.person import Evidence
 from handraiser.core.shop import Brand, Shop
 from handraiser.doors import page_notices as notices
 from handraiser.doors import page_texts as texts
+from handraiser.doors.page_forms import (
+    action_of,
+    fields_of,
+    from_our_page,
+    headers_of,
+    must_be_form,
+    notice_of,
+    visit_of,
+)
 from handraiser.doors.page_texts import Page, Voice, confirming
 from handraiser.doors.web import Problem, read_body
 from handraiser.errors import BadNonce, NotFound, StoreUnavailable, TooMany
@@ -68,7 +74,7 @@ class Pages:
             web.get(r"/o/{token:[\s\S]*}", self._unhurried(self.show_ask)),
             web.post(r"/o/{token:[\s\S]*}", self._unhurried(self.take_answer)),
             web.get(r"/u/{token:[\s\S]*}", self.show_leave),
-            web.post(r"/u/{token:[\s\S]*}", self.take_leave),
+            web.post(r"/u/{token:[\s\S]*}", self._unhurried(self.take_leave)),
         ]
 
     def _unhurried(self, handler: Handler) -> Handler:
@@ -88,7 +94,7 @@ class Pages:
 
     async def show_ask(self, request: web.Request) -> web.Response:
         """The promise and one button; nothing but the click log is written."""
-        visit = _visit(request)
+        visit = visit_of(request)
         try:
             opened = await self._answer.open(request.match_info["token"], visit, ASKS)
             ask = await self._answer.look(opened, visit)
@@ -100,7 +106,7 @@ class Pages:
 
     async def take_answer(self, request: web.Request) -> web.Response:
         """One of the page's answers, from the body of our own form alone."""
-        visit = _visit(request)
+        visit = visit_of(request)
         try:
             opened = await self._answer.open(request.match_info["token"], visit, ASKS)
         except NotFound:
@@ -108,12 +114,12 @@ class Pages:
         except StoreUnavailable:
             return self._plain(request, None, notices.unsaved, 503)
         form = await self._form(request)
-        action = _action(form)
+        action = action_of(form)
         # Taking a yes back needs a link and nothing else.
-        if action is not Action.UNDO and not _from_our_page(request, opened.shop):
+        if action is not Action.UNDO and not from_our_page(request, opened.shop):
             return self._plain(request, opened.shop, notices.elsewhere, 403)
-        visit = _visit(request, form.get("press", ""), automatic=form.get("via") == "auto")
-        notice_id = _notice(form)
+        visit = visit_of(request, form.get("press", ""), automatic=form.get("via") == "auto")
+        notice_id = notice_of(form)
         try:
             if action is not Action.UNDO:
                 self._answer.check_nonce(opened, form.get("nonce", ""), notice_id or b"")
@@ -168,23 +174,15 @@ class Pages:
 
     async def _form(self, request: web.Request) -> dict[str, str]:
         """The fields of the body; raises :class:`Problem` for another type (415), size (413) or what is no form."""
-        if request.content_type != FORM:
-            raise Problem(415, f"Send the page's form as {FORM}.", headers=_headers(request, ""))
-        body = await read_body(request, BODY_LIMIT, self._settings.body_seconds)
-        try:
-            fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict")
-        except ValueError:
-            raise Problem(400, "The form cannot be read.") from None
-        if any(len(values) > 1 for values in fields.values()):
-            raise Problem(400, "The form names a field twice.")
-        return {name: values[0] for name, values in fields.items()}
+        must_be_form(request)
+        return fields_of(await read_body(request, BODY_LIMIT, self._settings.body_seconds))
 
     # --- /u
 
     async def show_leave(self, request: web.Request) -> web.Response:
         """What the one button does; nothing is written."""
         try:
-            opened = await self._answer.open(request.match_info["token"], _visit(request), _LEAVES)
+            opened = await self._answer.open(request.match_info["token"], visit_of(request), _LEAVES)
         except NotFound:
             return self._unknown(request)
         voice = self._voice(request, opened.shop, await self._answer.locale_of(opened))
@@ -193,20 +191,44 @@ class Pages:
     async def take_leave(self, request: web.Request) -> web.Response:
         """Withdraw: by the page's button or by mail software (RFC 8058). Nothing but the link is asked for."""
         try:
-            opened = await self._answer.open(request.match_info["token"], _visit(request), _LEAVES)
+            opened = await self._answer.open(request.match_info["token"], visit_of(request), _LEAVES)
         except NotFound:
             return self._unknown(request)
         try:
             body = await read_body(request, BODY_LIMIT, min(_LEAVE_SECONDS, self._settings.body_seconds))
         except Problem:
             body = b""  # whatever was sent, the link is what counts
+        if b"action=undo" in body and opened.shop is not None:
+            return await self._take_back(request, opened, body)
         voice = self._voice(request, opened.shop)
+        by_page = b"action=leave" in body
         try:
-            await self._answer.leave(opened, one_click=b"action=leave" not in body)
+            await self._answer.leave(opened, one_click=not by_page)
         except StoreUnavailable:
             return self._response(request, voice, opened.shop, notices.still_here(voice), 503)
         voice = self._voice(request, opened.shop, await self._answer.locale_of(opened))
-        return self._response(request, voice, opened.shop, notices.left(voice, opened.shop))
+        undo = by_page and await self._answer.undo_offered(opened)
+        page = notices.left(voice, opened.shop, undo=undo)
+        return self._response(request, voice, opened.shop, page, bound=opened if undo else None)
+
+    async def _take_back(self, request: web.Request, opened: Opened, body: bytes) -> web.Response:
+        """The undo of who left by mistake: what grants again is a press on the page that said "you left", no less
+        judged than any other yes."""
+        must_be_form(request)
+        if not from_our_page(request, opened.shop):
+            return self._plain(request, opened.shop, notices.elsewhere, 403)
+        form = fields_of(body)
+        voice = self._voice(request, opened.shop, await self._answer.locale_of(opened))
+        notice_id = notice_of(form) or b""
+        try:
+            self._answer.check_nonce(opened, form.get("nonce", ""), notice_id)
+            outcome = await self._answer.undo(opened, visit_of(request, form.get("press", "")), notice_id)
+        except BadNonce:
+            outcome = "late"
+        except StoreUnavailable:
+            return self._plain(request, opened.shop, notices.unsaved, 503)
+        page = notices.undone(voice, opened.shop, outcome)
+        return self._response(request, voice, opened.shop, page, bound=opened if outcome == "doubtful" else None)
 
     # --- rendering
 
@@ -235,8 +257,11 @@ class Pages:
         status: int = 200,
         ask: Ask | None = None,
         *,
+        bound: Opened | None = None,
         automatic: bool = False,
     ) -> web.Response:
+        """``bound`` is the link that the page's nonce belongs to; that of ``ask`` where there is one."""
+        bound = ask.opened if ask else bound
         html = self._template.render(
             page=page,
             say=voice.say,
@@ -246,8 +271,8 @@ class Pages:
             logo=_own_logo(shop),
             style=_style(shop.brand) if shop and status != 404 else "",
             csp=_CSP,
-            nonce=_NONCE if ask else "",
-            notice=_NOTICE if ask else "",
+            nonce=_NONCE if bound else "",
+            notice=_NOTICE if bound else "",
             trap=f"/o/{ask.trap_token}" if ask and ask.trap_token else "",
             automatic=automatic,
             css=self._files["pages.css"],
@@ -256,11 +281,11 @@ class Pages:
         )
         # Only pages that tell something of their own need a style of their own; those that tell nothing stay the same.
         csp_nonce = secrets.token_urlsafe(12) if _CSP in html else ""
-        if ask:
+        if bound:
             notice_id = hashlib.sha256(html.translate(_BLANK).encode()).digest()
-            html = html.replace(_NONCE, self._answer.nonce(ask, notice_id))
+            html = html.replace(_NONCE, self._answer.nonce(bound, notice_id))
             html = html.replace(_NOTICE, base64.urlsafe_b64encode(notice_id).decode().rstrip("="))
-        headers = _headers(request, csp_nonce)
+        headers = headers_of(request, csp_nonce)
         if status == 503:
             headers["Retry-After"] = "30"
         headers["Content-Language"] = voice.locale
@@ -276,63 +301,6 @@ def _needs_mail(ask: Ask) -> bool:
 
 
 _BLANK = {ord(mark): "" for mark in (_CSP, _NONCE, _NOTICE)}
-
-
-def _headers(request: web.Request, csp_nonce: str) -> dict[str, str]:
-    style = f"'self' 'nonce-{csp_nonce}'" if csp_nonce else "'self'"
-    headers = {
-        "Content-Security-Policy": f"default-src 'none'; script-src 'self'; style-src {style}; img-src 'self';"
-        " form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-        "Referrer-Policy": "strict-origin",
-        "Cache-Control": "no-store",
-        "X-Robots-Tag": "noindex, nofollow",
-    }
-    if request.scheme == "https":
-        headers["Strict-Transport-Security"] = "max-age=31536000"
-    return headers
-
-
-def _visit(request: web.Request, press: str = "", *, automatic: bool = False) -> Visit:
-    """``press`` is what the page's script wrote into the form: that it ran, and whether it saw a trusted press."""
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    evidence = Evidence(
-        request.method,
-        headers,
-        https=request.scheme == "https",
-        trusted_event=press == "trusted",
-        script_ran=press != "",
-        automatic=automatic,
-    )
-    return Visit(request.headers.get("Host", ""), evidence, request.remote or "")
-
-
-def _action(form: Mapping[str, str]) -> Action | None:
-    try:
-        return Action(form.get("action", ""))
-    except ValueError:
-        return None
-
-
-def _notice(form: Mapping[str, str]) -> bytes | None:
-    """The hash of the page that the form stood on; what is none stays unproven and fails the nonce."""
-    try:
-        return base64.urlsafe_b64decode(form.get("notice", "") + "=") or None
-    except (binascii.Error, ValueError):
-        return None
-
-
-def _from_our_page(request: web.Request, shop: Shop | None) -> bool:
-    """Whether the browser says that the form was sent from our own page; old browsers that say nothing are believed."""
-    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
-    if origin is not None and (shop is None or origin.lower() != _origin(shop.link_base)):
-        return False
-    return site in (None, "same-origin")
-
-
-def _origin(base: str) -> str:
-    parts = urlsplit(base.lower())
-    port = parts.port if parts.port != {"https": 443, "http": 80}.get(parts.scheme) else None
-    return f"{parts.scheme}://{parts.hostname}{f':{port}' if port else ''}"
 
 
 def _own_logo(shop: Shop | None) -> str:
