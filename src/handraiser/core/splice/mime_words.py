@@ -1,0 +1,79 @@
+"""Words put into a plain text: where, between which blank lines, and in which letters."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from handraiser.core.splice.mime_reasons import Doubt, Reason
+
+_SIGNATURE = re.compile(r"^--[ ]?\r?$", re.MULTILINE)
+_LINE_END = re.compile(r"[ \t]*(?:\r\n|\r|\n)?")
+_PLAIN = str.maketrans(
+    {
+        "\xa0": " ", "\u202f": " ", "\u2007": " ", "\u2009": " ", "\xad": "", "\u200b": "", "\u200e": "", "\u200f": "",
+        "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "−": "-", "‘": "'", "’": "'", "‚": "'", "‹": "'", "›": "'",
+        "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "…": "...", "•": "*", "·": "*", "→": "->", "€": "EUR",
+        "£": "GBP", "©": "(c)", "®": "(R)", "™": "(TM)", "×": "x", "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE",
+        "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ł": "l", "Ł": "L", "ı": "i", "þ": "th",
+        "Þ": "Th", "ð": "d", "Ð": "D", "¿": "", "¡": "",
+    }
+)  # fmt: skip
+
+
+def writable(words: str, codec: str, *, ascii_only: bool) -> str:
+    """``words`` in characters that the codec has: as they are, in plain letters (``é`` as ``e``, ``€`` as ``EUR``);
+    other punctuation becomes ``?``, pictures and marks go.
+
+    Raises :class:`Doubt` for letters that have no plain form there: a promise nobody can read is worse than none.
+    """
+    if _holds(words, codec, ascii_only):
+        return words
+    return "".join(one if _holds(one, codec, ascii_only) else _plain(one, codec, ascii_only) for one in words)
+
+
+def _holds(words: str, codec: str, ascii_only: bool) -> bool:
+    try:
+        encoded = words.encode(codec)
+    except UnicodeEncodeError:
+        return False
+    return not ascii_only or encoded.isascii()
+
+
+def _plain(character: str, codec: str, ascii_only: bool) -> str:
+    plain = character.translate(_PLAIN)
+    if plain == character:
+        plain = "".join(c for c in unicodedata.normalize("NFKD", character) if not unicodedata.combining(c))
+    if plain != character and _holds(plain, codec, ascii_only):
+        return plain
+    kind = unicodedata.category(character)
+    if kind[0] in "LN":
+        raise Doubt(Reason.UNWRITABLE_TEXT)
+    return "?" if kind[0] == "P" or kind in ("Sc", "Sm") else ""
+
+
+def place_text(text: str) -> int:
+    """Where words are put into a plain text: before its signature (``-- ``), else behind its last line."""
+    signatures = list(_SIGNATURE.finditer(text))
+    if signatures:
+        return signatures[-1].start()
+    last = _LINE_END.match(text, len(text.rstrip()))
+    return last.end() if last and last.start() else 0
+
+
+def paragraph(words: str, text: str, offset: int, *, flowed: bool) -> str:
+    """``words`` as a paragraph at ``offset`` of ``text``: a blank line before and behind it, ``\\n`` as line end.
+
+    In ``flowed`` text (RFC 3676) no line ends with a blank, and a line that begins with one, ``>`` or ``From `` is
+    space-stuffed.
+    """
+    lines = words.replace("\r\n", "\n").replace("\r", "\n").strip().split("\n")
+    if flowed:
+        lines = [re.sub(r"^(?= |>|From )", " ", line.rstrip(" ")) for line in lines]
+    before = text[:offset].replace("\r\n", "\n").replace("\r", "\n")
+    behind = text[offset:]
+    lead = "\n" * (2 - min(2, len(before) - len(before.rstrip("\n")))) if before else ""
+    trail = "\n" if behind or before.endswith("\n") else ""
+    if behind and not behind.startswith(("\n", "\r")):
+        trail += "\n"
+    return lead + "\n".join(lines) + trail
