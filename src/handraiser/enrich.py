@@ -44,9 +44,16 @@ from handraiser.store.writer import Reader, Writer
 
 log = logging.getLogger("handraiser.enrich")
 
+Placed = Callable[[Composed], Awaitable[Composed]]
+
 LARGE_BYTES = 90_000
 """Gmail clips an email at about 102 kB of HTML."""
 _MEND = f"{REASONS['fill_failed']} Mend the block, or the data it reads."
+
+
+async def as_composed(composed: Composed) -> Composed:
+    """Nothing is left to be placed: the page holds its blocks."""
+    return composed
 
 
 class Enrich:
@@ -88,19 +95,27 @@ class Enrich:
         """
         catalogue = self._shelf.shops.get(shop.id)
         letter = read_letter(body, shop, options, catalogue=catalogue, markets=self._markets, at=self._clock())
-        composed = await self._composed(letter)
+        return await self.letter(letter)
+
+    async def letter(self, letter: Letter, placed: Placed = as_composed) -> Composed:
+        """What was read, as the finished email or its blocks; errors as with :meth:`email`.
+
+        ``placed`` is told what is about to be kept, and answers what became of it: blocks that found no place in a
+        finished mail are skipped then, and count as not shown.
+        """
+        composed = await self._composed(letter, placed)
         for observer in self.observers:
             observer(composed)
         return composed
 
-    async def _composed(self, letter: Letter) -> Composed:
+    async def _composed(self, letter: Letter, placed: Placed) -> Composed:
         settled = await self._settled()
         lookup = mailbox.lookup(self._pepper[1], letter.shop.controller.id, letter.address)
         known = await self._known(letter, lookup)
         for asking in (True, True, False):
             if known is not None and known.replay is not None:
-                return await self._again(letter, known.replay)
-            composed = self._decided(letter, known, asking=asking, settled=settled)
+                return await self._again(letter, known.replay, placed)
+            composed = await placed(self._decided(letter, known, asking=asking, settled=settled))
             if letter.options.dry_run:
                 return replace(composed, message_id=b"")
             if known is None:
@@ -113,7 +128,7 @@ class Enrich:
                 await self._keep_objections(letter, composed.message_id, outcome.subject_id, known)
                 return composed
             if isinstance(outcome, Raced):
-                return await self._again(letter, Replay(outcome.message, outcome.request_hash))
+                return await self._again(letter, Replay(outcome.message, outcome.request_hash), placed)
             known = await self._known(letter, lookup)
         raise IdempotencyInFlight("the customer's other emails did not settle")
 
@@ -214,7 +229,7 @@ class Enrich:
         return Situation(
             mode=shop.mode,
             market=letter.market,
-            touchpoint=f"email:{email['type']}",
+            touchpoint=letter.touchpoint,
             live_sale=email["type"] in payload.LIVE_SALE,
             now=letter.at,
             locale=letter.locale,
@@ -239,6 +254,7 @@ class Enrich:
             notice_at_collection=soft.get("notice_at_collection", False),
             similar_goods=soft.get("similar_goods", False),
             to_other=letter.to_other,
+            own_headers=not letter.blocks_only,
             postal_address=bool(shop.controller.address_lines and (shop.support_email or shop.support_url)),
             store_ok=known is not None,
             asking=asking,
@@ -265,7 +281,10 @@ class Enrich:
             extra = {"ask": self._ask_view(letter, wording, url, leave)}
         blocks = {slot: (block, extra) for slot, block in live.items()}
         context = view_of(letter, self._words(letter.locale))
-        filled = self._engine.fill(page, blocks, context, head_extra=json_ld(letter.email, shop))
+        if letter.blocks_only:
+            filled = self._engine.fill_blocks(blocks, context)
+        else:
+            filled = self._engine.fill(page, blocks, context, head_extra=json_ld(letter.email, shop))
         if letter.email.get("subject"):
             filled = replace(filled, subject=letter.email["subject"])
         if filled.failed:
@@ -275,6 +294,7 @@ class Enrich:
         if ask is not None:
             placements = tuple(replace(p, url=url) if p is ask else p for p in decision.placements)
             decision = replace(decision, placements=placements)
+        if ask is not None and not letter.blocks_only:
             headers = {"List-Unsubscribe": f"<{leave}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
         warnings = letter.warnings
         if len(filled.html) > LARGE_BYTES:
@@ -311,7 +331,7 @@ class Enrich:
             shop_id=shop.id,
             subject_id=composed.subject_id,
             type=email["type"],
-            touchpoint=f"email:{email['type']}",
+            touchpoint=letter.touchpoint,
             locale=letter.locale,
             sent_at=letter.at,
             country=letter.country,
@@ -335,14 +355,14 @@ class Enrich:
             version_seen=known.version if asks or known.subject_id is None else None,
             external_id=letter.customer_id,
             asks_added=asks,
-            order=facts if bought else None,
+            order=facts if bought and order["id"] else None,
             idempotency_key=letter.options.idempotency_key,
             request_hash=letter.options.request_hash,
         )
 
-    async def _again(self, letter: Letter, replay: Replay) -> Composed:
+    async def _again(self, letter: Letter, replay: Replay, placed: Placed) -> Composed:
         try:
-            return await self._replayed(letter, replay)
+            return await placed(await self._replayed(letter, replay))
         except StoreUnavailable:
             return self._without_store(letter)
 

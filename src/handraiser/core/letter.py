@@ -33,7 +33,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What one request asks for: ``address`` is who reads the mail, ``at`` when it came (ms)."""
+    """What one request asks for: ``address`` is who reads the mail, ``at`` when it came (ms).
+
+    ``blocks_only`` says that the mail around the blocks is not ours: no page is filled, no header set.
+    """
 
     shop: Shop
     options: Options
@@ -46,6 +49,8 @@ class Letter:
     country: str
     at: int
     address: str
+    touchpoint: str
+    blocks_only: bool = False
 
     @property
     def customer_id(self) -> str | None:
@@ -98,6 +103,7 @@ def read_letter(
         country=next(iter(countries), shop.default_country),
         at=at,
         address=payload.addressee(email),
+        touchpoint=f"email:{email['type']}",
     )
 
 

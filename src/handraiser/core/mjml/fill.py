@@ -196,6 +196,17 @@ class Engine:
         except Exception as error:
             raise FillFailed(f"the block {block.name} cannot be filled ({type(error).__name__})") from error
 
+    def fill_blocks(self, blocks: Mapping[str, tuple[Block, Mapping[str, Any]]], context: Mapping[str, Any]) -> Filled:
+        """The blocks alone, for a mail that is not ours; one that fails is dropped and named in ``failed``."""
+        slots: dict[str, tuple[str, str]] = {}
+        failed = []
+        for slot, (block, extra) in blocks.items():
+            try:
+                slots[slot] = self.fill_block(block, {**context, **extra})
+            except FillFailed as error:
+                failed.append((slot, str(error)))
+        return Filled("", "", "", slots, tuple(failed))
+
     def fill(
         self,
         page: Page,
@@ -208,17 +219,9 @@ class Engine:
 
         A block that fails is dropped and named in ``failed``; raises :class:`FillFailed` when the page itself fails.
         """
-        slots: dict[str, tuple[str, str]] = {}
-        failed = []
-        heads = [head_extra]
-        for slot, (block, extra) in blocks.items():
-            try:
-                slots[slot] = self.fill_block(block, {**context, **extra})
-            except FillFailed as error:
-                failed.append((slot, str(error)))
-                continue
-            if block.head not in heads:
-                heads.append(block.head)
+        alone = self.fill_blocks(blocks, context)
+        slots = alone.slots
+        heads = dict.fromkeys([head_extra, *(blocks[slot][0].head for slot in slots)])
         html = {f"_slot_{slot}": parts[0] for slot, parts in slots.items()}
         words = {f"_slot_{slot}": parts[1] for slot, parts in slots.items()}
         try:
@@ -227,7 +230,7 @@ class Engine:
                 page.text({**context, **words}) + "\n",
                 " ".join(page.title(context).split()),
                 slots,
-                tuple(failed),
+                alone.failed,
             )
         except Exception as error:
             raise FillFailed(f"the page {page.name} cannot be filled ({type(error).__name__})") from error
