@@ -38,7 +38,8 @@ CACHE = Path.home() / ".cache" / "handraiser-bench"
 _ASK = {
     "ask": {
         "url": "https://mail.fjell-fjord.example/o/AQAAAQGbz4dQAHAAgAAAAAAAAAAQ.c2lnbmF0dXJlLW9mLTE2LWJ5dGVz",
-        "decline_url": "https://mail.fjell-fjord.example/u/AQAAAQGbz4dQAHAAgAAAAAAAAAAg.c2lnbmF0dXJlLW9mLTE2LWJ5dGVz",
+        "decline_url": "https://mail.fjell-fjord.example/o/AQAAAQGbz4dQAHAAgAAAAAAAAAAg.c2lnbmF0dXJlLW9mLTE2LWJ5dGVz?no",
+        "never_url": "https://mail.fjell-fjord.example/u/AQAAAQGbz4dQAHAAgAAAAAAAAAAg.c2lnbmF0dXJlLW9mLTE2LWJ5dGVz",
         "promise": {
             "what": "News and offers",
             "frequency": "At most twice a month",

@@ -91,7 +91,8 @@ def ask_view(locale: str, purpose: str) -> dict[str, Any]:
     return {
         "ask": {
             "url": "https://go.example/o/AAAA.BBBB",
-            "decline_url": "https://go.example/u/CCCC.DDDD",
+            "decline_url": "https://go.example/o/AAAA.BBBB?no",
+            "never_url": "https://go.example/u/CCCC.DDDD",
             "promise": {key: getattr(promise, key) for key in ("what", "frequency", "benefit", "button")},
             "market_line": words_of(WORDS, locale).get(MARKET_LINE, MARKET_LINE),
         }

@@ -18,7 +18,7 @@ from handraiser.errors import Refused, StoreUnavailable, TemplateRefused
 from handraiser.isolate import Isolate
 from handraiser.publish import Publish
 from handraiser.store import blocks as store
-from handraiser.store import shops
+from handraiser.store import shops, wordings
 from handraiser.store.blocks import BlockRow, GoLive
 from handraiser.store.database import Database
 from handraiser.store.writer import Writer
@@ -45,10 +45,11 @@ def mjml(text: str) -> str:
 
 
 def an_ask(text: str) -> str:
-    """An ask's row: the words, all that is promised and the two ways to answer."""
+    """An ask's row: the words, all that is promised and the ways to answer."""
     promise = "{{ ask.promise.what }}, {{ ask.promise.frequency }}, {{ ask.promise.benefit }}"
     return mjml(
-        f'{text} {promise} <a href="{{{{ ask.url }}}}">Yes</a> <a href="{{{{ ask.decline_url }}}}">No</a>'
+        f'{text} {promise} <a href="{{{{ ask.url }}}}">Yes</a> <a href="{{{{ ask.decline_url }}}}">No</a> '
+        '<a href="{{ ask.never_url }}">Never</a>'
         " {{ ask.market_line }}"
     )
 
@@ -359,10 +360,10 @@ async def test_an_asks_wording_is_in_the_ledgers_store_before_it_can_be_shown(re
     publish, shelf = replica()
     await publish.put_starter(TENTS)
     await publish.refresh()
-    wordings = [one.wording for one in shelf.shops[TENT_SHOP].compiled.values() if one.wording is not None]
-    assert {one.language for one in wordings} == {"en", "nl"}
-    kept = await wordings.get(database, [(TENTS, one.id) for one in wordings])
-    assert [one.content for one in kept if one] == [one.content for one in wordings]
+    shown = [one.wording for one in shelf.shops[TENT_SHOP].compiled.values() if one.wording is not None]
+    assert {one.language for one in shown} == {"en", "nl"}
+    kept = await wordings.get(database, [(TENTS, one.id) for one in shown])
+    assert [one.content for one in kept if one] == [one.content for one in shown]
 
 
 async def test_two_who_publish_the_same_block_at_once_each_get_a_version_of_their_own(

@@ -186,8 +186,9 @@ def test_an_ask_says_what_how_often_and_why_and_that_no_is_fine(locale: str):
             for told in ("what", "frequency", "benefit"):
                 assert ask["promise"][told] in text
             assert ask["market_line"] in text
-            assert html.index(ask["url"]) < html.index(ask["decline_url"])
-            assert text.count(ask["url"]) == text.count(ask["decline_url"]) == 1
+            assert html.index(ask["url"]) < html.index(ask["decline_url"]) < html.index(ask["never_url"])
+            assert text.count(ask["decline_url"]) == text.count(ask["never_url"]) == 1
+            assert text.count(ask["url"]) == 2, "yes, and the same page with the no first"
             assert filled.text.index(filled.slots["ask"][1].splitlines()[0]) > filled.text.index("Desk lamp")
             assert {"en": "does not depend", "nl": "hangt er niet", "de": "hängt nicht davon ab", "ar": "لا يتوقف"}[
                 locale

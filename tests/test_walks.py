@@ -119,6 +119,29 @@ async def test_who_said_yes_is_not_asked_again_and_may_leave_with_one_press(hous
     assert third["headers"] == {}
 
 
+@pytest.mark.parametrize(
+    ("shown", "action", "state", "why"),
+    [("?no", "no", "refused", "refused"), ("/u/", "leave", "objected", "suppressed")],
+)
+async def test_the_mails_two_ways_to_say_no_are_one_press_each_and_not_the_same(
+    house: Running, shown: str, action: str, state: str, why: str
+):
+    mail = await house.email(an_order())
+    (link,) = {one for one in re.findall(r"http://\S+", mail["text"]) if shown in one}
+    assert link in mail["html"]
+    status, page = await house.open(link)
+    assert status == 200
+    assert re.search(r'class="main"[^>]*value="(\w+)"', page)[1] == action  # type: ignore[index]
+    assert (await house.get("/v1/consents?customer_id=7"))[1]["entries"] == []
+
+    await house.submit(link, {**dict(HIDDEN.findall(page)), "action": action}, **{"Sec-Fetch-User": ""})
+
+    _, known = await house.get("/v1/consents?customer_id=7")
+    assert [entry["event"] for entry in known["entries"]] == [state]
+    later = await house.email(an_order(1002))
+    assert why in {skip["reason"] for skip in later["skipped"]}
+
+
 async def test_a_machine_that_presses_only_makes_it_pending(house: Running):
     link = the_ask(await house.email(an_order()))
 

@@ -313,7 +313,7 @@ class Enrich:
             "benefit": promise.benefit,
             "button": promise.button,
         }
-        return {"url": url, "decline_url": leave, "promise": told, "market_line": line}
+        return {"url": url, "decline_url": f"{url}?no", "never_url": leave, "promise": told, "market_line": line}
 
     def _recording(self, letter: Letter, composed: Composed, known: Known, lookup: bytes) -> Recording:
         email, shop, decision = letter.email, letter.shop, composed.decision

@@ -27,7 +27,7 @@ SLOTTED = """<mjml>
 
 ASKED = (
     '<a href="{{ ask.url }}">Yes</a> {{ ask.promise.what }}, {{ ask.promise.frequency }}, {{ ask.promise.benefit }} '
-    '<a href="{{ ask.decline_url }}">No</a> {{ ask.market_line }}'
+    '<a href="{{ ask.decline_url }}">No</a> <a href="{{ ask.never_url }}">Never</a> {{ ask.market_line }}'
 )
 """What every block that asks says."""
 

@@ -125,7 +125,15 @@ def test_a_block_that_asks_says_all_that_is_promised_and_both_answers():
     whole = f"<mj-section><mj-column><mj-text>{ASKED}</mj-text></mj-column></mj-section>"
     assert compiled_block(whole).text.startswith("Yes")
 
-    for path in ("url", "decline_url", "promise.what", "promise.frequency", "promise.benefit", "market_line"):
+    for path in (
+        "url",
+        "decline_url",
+        "never_url",
+        "promise.what",
+        "promise.frequency",
+        "promise.benefit",
+        "market_line",
+    ):
         with pytest.raises(TemplateRefused) as refused:
             compiled_block(whole.replace(f"{{{{ ask.{path} }}}}", "https://x.example/"))
         assert [fault.code for fault in refused.value.faults] == ["ask_incomplete"]
@@ -138,7 +146,7 @@ def test_a_block_that_asks_says_all_that_is_promised_and_both_answers():
         ("{{ ask.market_line }}", "{% if not order.note %}{{ ask.market_line }}{% endif %}"),
         ("{{ ask.market_line }}", "{% for line in order.lines %}{{ ask.market_line }}{% endfor %}"),
         ("{{ ask.market_line }}", "{{ ask.market_line|upper }}"),
-        ("{{ ask.decline_url }}", "{% if order.note %}{{ ask.decline_url }}{% endif %}"),
+        ("{{ ask.never_url }}", "{% if order.note %}{{ ask.never_url }}{% endif %}"),
     ],
 )
 def test_no_order_can_hide_the_markets_line_or_the_link_that_objects(written: str, hidden: str):

@@ -63,7 +63,7 @@ SERVICE = """<mj-section><mj-column width="30%"><mj-text font-family="Georgia">D
 <mj-column width="70%"><mj-accordion><mj-accordion-element><mj-accordion-title>More</mj-accordion-title>
 <mj-accordion-text>{{ order.number }}</mj-accordion-text></mj-accordion-element></mj-accordion></mj-column></mj-section>"""
 ASK = """<mj-wrapper padding="10px"><mj-section><mj-group><mj-column width="33%"><mj-text>{{ ask.promise.what }} {{ ask.promise.frequency }} {{ ask.promise.benefit }}
-<a href="{{ ask.decline_url }}">No</a> {{ ask.market_line }}</mj-text></mj-column>
+<a href="{{ ask.decline_url }}">No</a> <a href="{{ ask.never_url }}">Never</a> {{ ask.market_line }}</mj-text></mj-column>
 <mj-column width="67%"><mj-button href="{{ ask.url }}">Yes</mj-button></mj-column></mj-group></mj-section></mj-wrapper>
 {% if order.lines %}<mj-section><mj-column><mj-text css-class="y">{{ ask.promise.what|upper }}</mj-text></mj-column></mj-section>
 {% endif %}"""
@@ -117,6 +117,7 @@ contexts = st.fixed_dictionaries(
             {
                 "url": links,
                 "decline_url": links,
+                "never_url": links,
                 "market_line": texts,
                 "promise": st.fixed_dictionaries({"what": texts, "frequency": texts, "benefit": texts}),
             }

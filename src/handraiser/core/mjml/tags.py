@@ -176,5 +176,5 @@ LOOP_DEPTH = 2
 LOOP_FACTS = frozenset({"first", "last", "index"})
 ROOTS = _words("shop locale type customer order shipments pickup refund subscription notices extra")
 """What a template may read; blocks that ask also read ``ask``."""
-ASK_SAYS = ("url", "decline_url", "promise.what", "promise.frequency", "promise.benefit", "market_line")
-"""What a block that asks cannot leave out: the two ways to answer, all that is promised, and the market's own line."""
+ASK_SAYS = ("url", "decline_url", "never_url", "promise.what", "promise.frequency", "promise.benefit", "market_line")
+"""What a block that asks cannot leave out: each way to answer, all that is promised, and the market's own line."""

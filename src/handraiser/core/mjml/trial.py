@@ -19,11 +19,12 @@ from handraiser.errors import FillFailed
 _TEXTS = ("https://example.com/?a=1&b=2", "</mj-text></td><script>alert(1)</script>{{ 7*7 }} \"'", "0")
 _ASK = {
     "url": "https://example.com/o/yes",
-    "decline_url": "https://example.com/u/no",
+    "decline_url": "https://example.com/o/yes?no",
+    "never_url": "https://example.com/u/no",
     "promise": {"what": "What", "frequency": "How often", "benefit": "Benefit", "button": "Yes"},
     "market_line": "The line that the market locks: you can object at any time, free of charge.",
 }
-_LOCKED = {"decline_url": "the link that objects", "market_line": "the market's locked line"}
+_LOCKED = {"never_url": "the link that objects", "market_line": "the market's locked line"}
 
 
 def try_page(compiled: CompiledPage) -> list[tuple[str, str]]:
