@@ -34,6 +34,7 @@ from handraiser.doors.imports import ImportDoor
 from handraiser.doors.keys import Keys
 from handraiser.doors.mailer import carriers
 from handraiser.doors.openapi import Operation, Reference
+from handraiser.doors.orders import Orders
 from handraiser.doors.outbox import Outbox
 from handraiser.doors.pages import Pages
 from handraiser.doors.purposes import Purposes
@@ -266,6 +267,7 @@ def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Applicat
         Emails(service.enrich, service.keys, settings),
         Batch(service.enrich, service.keys, settings),
         Messages(service.report, service.keys, settings),
+        Orders(service.desk.orders, service.keys, settings),
         Consents(service.report, service.desk, service.keys, settings),
         ImportDoor(service.desk.imports, service.keys, settings),
         Customers(service.desk.rights, service.keys, settings),

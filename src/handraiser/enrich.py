@@ -346,7 +346,8 @@ class Enrich:
         placed = payload.placed_at(order.get("placed_at"), shop.time_zone) or letter.at
         value = payload.order_value(email)
         minor = None if value is None else payload.minor_units(value, order["currency"])
-        facts = OrderFacts(order["id"], placed, minor, order["currency"], kind)
+        how = (order.get("channel", "web"), order.get("purchase_type", ""), letter.country)
+        facts = OrderFacts(order["id"], placed, minor, order["currency"], kind, *how)
         return Recording(
             message=message,
             lookup=lookup,

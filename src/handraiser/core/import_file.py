@@ -1,11 +1,11 @@
-"""A file of consents, read piece by piece: CSV (RFC 4180) with a line of names, or NDJSON; a bad row fails alone."""
+"""A file of consents or orders, read piece by piece: CSV (RFC 4180) with names, or NDJSON; a bad row fails alone."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from handraiser.errors import Fault
 Kind = Literal["csv", "ndjson"]
 
 ROW_BYTES = 65_536
-"""The longest row."""
+"""The longest row of consents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,20 @@ class FileRows:
     """Takes a file in pieces of any size and gives its rows; what it holds in memory is one row and one piece.
 
     To go on in the middle of a file give the line of names to :meth:`names_are`, and ``number`` and ``end`` of the last
-    row that is done.
+    row that is done. ``limit`` is the longest row (bytes), ``loads`` reads a line of NDJSON.
     """
 
-    def __init__(self, kind: Kind, *, number: int = 0, end: int = 0) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        *,
+        number: int = 0,
+        end: int = 0,
+        limit: int = ROW_BYTES,
+        loads: Callable[[str], Any] = json.loads,
+    ) -> None:
         self._csv = kind == "csv"
+        self._limit, self._loads = limit, loads
         self._number, self._end = number, end
         self._names: list[str] = []
         self._comma = ","
@@ -57,18 +66,18 @@ class FileRows:
         self._held += piece
         while True:
             stop = self._whole()
-            if stop < 0 and len(self._held) <= ROW_BYTES:
+            if stop < 0 and len(self._held) <= self._limit:
                 return
             if stop < 0:
                 # A quote that is never closed would swallow the rest of the file: only its own line is given up.
                 stop = self._held.find(b"\n") + 1 or len(self._held)
             raw = bytes(self._held[:stop])
             del self._held[:stop]
-            whole, self._seen, self._quoted = not self._quoted and stop <= ROW_BYTES, 0, False
+            whole, self._seen, self._quoted = not self._quoted and stop <= self._limit, 0, False
             if whole:
                 yield from self._row(raw)
             else:
-                yield self._bad(raw, "too_long", f"more than {ROW_BYTES} bytes, or a quote that is not closed")
+                yield self._bad(raw, "too_long", f"more than {self._limit} bytes, or a quote that is not closed")
 
     def close(self) -> Iterator[FileRow]:
         """The last row, where its line end is missing."""
@@ -80,7 +89,7 @@ class FileRows:
     def _whole(self) -> int:
         """Where the first row ends; -1 while it is not whole. A quoted cell may hold line ends; each byte is looked at
         once."""
-        while self._seen <= ROW_BYTES and (line := self._held.find(b"\n", self._seen) + 1):
+        while self._seen <= self._limit and (line := self._held.find(b"\n", self._seen) + 1):
             if self._csv and self._held.count(b'"', self._seen, line) % 2:
                 self._quoted = not self._quoted
             self._seen = line
@@ -96,7 +105,7 @@ class FileRows:
             self._end += len(raw)
         else:
             try:
-                given = self._cells(raw) if self._csv else json.loads(raw.decode("utf-8-sig"))
+                given = self._cells(raw) if self._csv else self._loads(raw.decode("utf-8-sig"))
             except (ValueError, csv.Error, RecursionError) as error:
                 code = "not_utf8" if isinstance(error, UnicodeDecodeError) else "malformed"
                 yield self._bad(raw, code, str(error)[:200] if code == "malformed" else "write UTF-8")

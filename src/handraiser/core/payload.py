@@ -75,7 +75,7 @@ def parse(raw: bytes) -> object:
     Raises :class:`Malformed` that says where.
     """
     try:
-        return json.loads(raw.decode("utf-8-sig"), parse_float=_number, parse_constant=_no_constant)
+        return exact_json(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         fault = Fault("", "not_utf8", f"byte {error.start} is not UTF-8")
     except json.JSONDecodeError as error:
@@ -85,6 +85,11 @@ def parse(raw: bytes) -> object:
     except ValueError as error:
         fault = Fault("", "malformed_json", str(error)[:200])
     raise Malformed([fault])
+
+
+def exact_json(text: str) -> Any:
+    """JSON whose numbers with a point are decimals; raises :class:`ValueError`."""
+    return json.loads(text, parse_float=_number, parse_constant=_no_constant)
 
 
 def _number(text: str) -> Decimal:
@@ -350,11 +355,13 @@ def json_schema() -> dict[str, Any]:
 
 
 def placed_at(value: date | datetime | None, zone: str) -> int | None:
-    """A payload's moment in ms UTC; a bare date is its midnight in ``zone``."""
+    """A payload's moment in ms UTC; what names no zone is in ``zone``, a bare date its midnight there."""
     if value is None:
         return None
     if not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day, tzinfo=ZoneInfo(zone))
+        value = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - it gets its zone in the next line
+    if value.tzinfo is None:
+        value = value.replace(tzinfo=ZoneInfo(zone))
     return int(value.timestamp() * 1000)
 
 

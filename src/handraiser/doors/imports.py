@@ -18,7 +18,7 @@ from handraiser.govern import CHUNK, Imports
 from handraiser.settings import Settings
 
 NDJSON = "application/x-ndjson"
-_KINDS: dict[str, Kind] = {
+KINDS: dict[str, Kind] = {
     "text/csv": "csv",
     NDJSON: "ndjson",
     "application/ndjson": "ndjson",
@@ -57,14 +57,14 @@ class ImportDoor:
         caller = await self._keys.caller(request, "consents")
         if caller.key.test:
             raise Problem(403, "A test key imports nothing.")
-        kind = _KINDS.get(request.content_type)
+        kind = KINDS.get(request.content_type)
         if kind is None:
             raise Problem(415, f"Send text/csv or {NDJSON}.")
         response = web.StreamResponse(headers={"Content-Type": NDJSON, "X-Content-Type-Options": "nosniff"})
         await response.prepare(request)
         sums = {"rows": 0, "applied": 0, "unchanged": 0, "blank": 0, "refused": 0}
         try:
-            async for chunk in self._chunks(request, FileRows(kind)):
+            async for chunk in chunks(request, FileRows(kind), self._settings.body_seconds):
                 run = await self._imports.take(caller.shop, chunk)
                 told = {"rows": run.rows_done, **{name: getattr(run, name) for name in sums if name != "rows"}}
                 sums = {name: sums[name] + told[name] for name in sums}
@@ -75,31 +75,37 @@ class ImportDoor:
             await response.write(orjson.dumps({**sums, "complete": True}) + b"\n")
         except Exception as error:
             # The answer has begun: what went wrong is its last line, and tells how many rows are safe.
-            await response.write(orjson.dumps({**sums, "complete": False, **_told(error)}) + b"\n")
+            await response.write(orjson.dumps({**sums, "complete": False, **told_problem(error)}) + b"\n")
         await response.write_eof()
         return response
 
-    async def _chunks(self, request: web.Request, rows: FileRows) -> AsyncIterator[list[FileRow]]:
-        held: list[FileRow] = []
-        while True:
-            try:
-                async with asyncio.timeout(self._settings.body_seconds):
-                    piece = await request.content.readany()
-            except TimeoutError:
-                raise Problem(408, "The rest of the import did not arrive in time.") from None
-            try:
-                held += rows.push(piece) if piece else rows.close()
-            except ValueError as error:
-                raise Problem(422, faults=[Fault("", "no_names", str(error))]) from None
-            while len(held) >= CHUNK:
-                yield held[:CHUNK]
-                del held[:CHUNK]
-            if not piece:
-                break
-        if held:
-            yield held
+
+async def chunks(request: web.Request, rows: FileRows, seconds: float) -> AsyncIterator[list[FileRow]]:
+    """The rows of a body as it arrives, at most :data:`CHUNK` at a time.
+
+    Raises :class:`Problem` when nothing more comes within ``seconds`` (408), or the first line names no columns (422).
+    """
+    held: list[FileRow] = []
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                piece = await request.content.readany()
+        except TimeoutError:
+            raise Problem(408, "The rest of the import did not arrive in time.") from None
+        try:
+            held += rows.push(piece) if piece else rows.close()
+        except ValueError as error:
+            raise Problem(422, faults=[Fault("", "no_names", str(error))]) from None
+        while len(held) >= CHUNK:
+            yield held[:CHUNK]
+            del held[:CHUNK]
+        if not piece:
+            break
+    if held:
+        yield held
 
 
-def _told(error: Exception) -> dict[str, Any]:
+def told_problem(error: Exception) -> dict[str, Any]:
+    """What went wrong, as the last line of an answer that had begun."""
     problem = problem_of(error)
     return {"status": problem.status, "title": str(problem), "errors": [fault.as_json() for fault in problem.faults]}

@@ -18,6 +18,7 @@ from handraiser.core.eligibility import REASONS
 from handraiser.core.payload import json_schema
 from handraiser.doors.consent_schemas import CONSENT_SCHEMAS
 from handraiser.doors.json_schema import MAYBE, MOMENT, TEXT, TEXTS, UUID, Json, list_of, map_of, object_of, ref
+from handraiser.doors.order_schemas import ORDER_SCHEMAS
 from handraiser.doors.web import TITLES, json_response
 
 Meanings = Mapping[str, Mapping[str, str]]
@@ -39,7 +40,8 @@ class Parameter:
 class Operation:
     """One row of the route table: what aiohttp routes and what the document tells.
 
-    ``answers`` are the statuses beside those that every operation can answer.
+    ``answers`` are the statuses beside those that every operation can answer; ``lines`` names the schemas of request
+    and answer of an operation that takes NDJSON beside JSON.
     """
 
     method: str
@@ -54,6 +56,7 @@ class Operation:
     mime: bool = False
     ndjson: bool = False
     csv: bool = False
+    lines: tuple[str, ...] = ()
     answers: frozenset[int] = frozenset()
 
     def route(self) -> web.RouteDef:
@@ -127,6 +130,7 @@ def _schemas(meanings: Meanings) -> Json:
         "Press": object_of(_PRESS),
         "Visit": object_of({"at": MOMENT, "method": TEXT, "verdict": _VERDICT, "reasons": TEXTS}),
         "Search": object_of({"email": {"type": "string", "format": "email"}}),
+        **ORDER_SCHEMAS,
         **CONSENT_SCHEMAS,
         "Fault": object_of({"pointer": TEXT, "code": TEXT, "detail": TEXT}),
         "Skip": object_of({"slot": TEXT, "block": TEXT, "reason": {"enum": sorted(REASONS)}, "remedy": TEXT}),
@@ -144,6 +148,7 @@ def _schemas(meanings: Meanings) -> Json:
 GROUPS = {
     "emails": ("Emails", "An order in, the enriched email (or its blocks) out."),
     "messages": ("Why", "What was decided for each email, with reasons and remedies, and what its reader answered."),
+    "orders": ("Orders", "Orders of every channel, their changes and their history, where no email goes through us."),
     "consents": ("Consents", "Where a customer stands, what other systems tell of it, and the ledger that proves it."),
     "customers": ("Customers", "Access and erasure: what is held of somebody, and that it goes."),
     "purposes": ("Purposes", "What consent is for, word for word."),
@@ -226,6 +231,8 @@ def _operation(operation: Operation, examples: Json) -> Json:
         taken = content(operation.request)
         if operation.csv:
             taken["text/csv"] = {"schema": TEXT}
+        for place, name in zip((taken, answer["content"]), operation.lines, strict=False):
+            place["application/x-ndjson"] = {"schema": ref(name), "example": examples[name]}
         described["requestBody"] = {"required": True, "content": taken}
     return described
 

@@ -3,8 +3,9 @@
 from handraiser.govern.companies import Govern
 from handraiser.govern.desk import Desk
 from handraiser.govern.imports import CHUNK, Imports
+from handraiser.govern.orders import Orders, Told
 from handraiser.govern.purposes import Purposes
 from handraiser.govern.records import Taken
 from handraiser.govern.rights import Rights
 
-__all__ = ["CHUNK", "Desk", "Govern", "Imports", "Purposes", "Rights", "Taken"]
+__all__ = ["CHUNK", "Desk", "Govern", "Imports", "Orders", "Purposes", "Rights", "Taken", "Told"]

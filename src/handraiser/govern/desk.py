@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from handraiser.core.links import Links
 from handraiser.govern.imports import Imports
+from handraiser.govern.orders import Orders
 from handraiser.govern.proof import Proof
 from handraiser.govern.purposes import Purposes
 from handraiser.govern.records import Records
@@ -37,6 +38,7 @@ class Desk:
     rights: Rights
     purposes: Purposes
     imports: Imports
+    orders: Orders
 
     @classmethod
     def of(
@@ -58,6 +60,7 @@ class Desk:
             Rights(database=database, writer=writer, sealer=sealer, pepper=pepper[1], clock=clock, new_id=new_id),
             Purposes(database, writer, clock),
             Imports(database=database, writer=writer, records=records, sealer=sealer, clock=clock),
+            Orders(writer=writer, sealer=sealer, pepper=pepper, clock=clock),
         )
 
     async def command(self, name: str, arguments: dict[str, Any]) -> Any:

@@ -29,6 +29,9 @@ class OrderFacts:
     value_minor: int | None = None
     currency: str = ""
     kind: str = "new"
+    channel: str = "web"
+    purchase_type: str = ""
+    country: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,12 +270,15 @@ async def _count_orders(tx: Transaction, kept: Sequence[tuple[Recording, _State]
         for row, state in reversed(kept)
         if row.order is not None
     }
-    names = "controller_id, shop_id, order_id, subject_id, placed_at, value_minor, currency, kind, first_message_at"
+    names = (
+        "controller_id, shop_id, order_id, subject_id, placed_at, value_minor, currency, kind, channel, purchase_type,"
+        " country, first_message_at"
+    )
     made = await tx.fetch_rows(
         f"WITH {{rows}} INSERT INTO orders ({names}) SELECT {names} FROM v WHERE true ON CONFLICT DO NOTHING"
         " RETURNING controller_id, shop_id, order_id",
         "controller_id id, shop_id id, order_id text, subject_id id, placed_at int, value_minor int, currency text,"
-        " kind text, first_message_at int",
+        " kind text, channel text, purchase_type text, country text, first_message_at int",
         [
             (
                 *key,
@@ -281,6 +287,9 @@ async def _count_orders(tx: Transaction, kept: Sequence[tuple[Recording, _State]
                 order.value_minor,
                 order.currency,
                 order.kind,
+                order.channel,
+                order.purchase_type,
+                order.country,
                 row.message.sent_at,
             )
             for key, (row, order, state) in sorted(orders.items(), key=lambda item: item[0])
