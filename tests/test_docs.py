@@ -329,7 +329,9 @@ def test_every_link_between_documents_leads_somewhere(document: Path):
 
 def test_every_decision_is_one_page_of_one_form():
     decisions = sorted((ROOT / "docs/decisions").glob("*.md"))
-    for n, path in enumerate(decisions, 1):
+    numbers = [int(path.name.partition("-")[0]) for path in decisions]
+    assert len({*numbers}) == len(numbers)
+    for n, path in zip(numbers, decisions, strict=True):
         text = path.read_text()
         assert path.name.startswith(f"{n:04}-"), path.name
         assert text.startswith(f"# {n}. "), path.name
