@@ -65,7 +65,7 @@ def outcomes(
 def _split(reps: Callable[[int], int]) -> Iterator[Outcome]:
     alarms, _ = trials.split_alarms(Random("split"), reps(8_000))
     yield Outcome("false alarms about the split", alarms, 0.005)
-    found, day = trials.split_alarms(Random("split, lost"), reps(1_500), lost=0.05)
+    found, day = trials.split_alarms(Random("split, lost"), max(300, reps(1_500)), lost=0.05)
     yield Outcome("5 % of an arm lost, 1,000 a day: found in 60 days", found, 0.9, at_least=True)
     yield Outcome("… median day", day, 25)
 

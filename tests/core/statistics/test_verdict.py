@@ -62,14 +62,16 @@ def test_what_was_decided_stays_decided():
     early, late = day(1, (10_000, 480), (10_000, 650)), day(2, (10_000, 650), (10_000, 480))
     found = only(judged(DESIGN, [*early, *late], TODAY))
     assert (found.state, found.since, found.ratio) == ("b_better", 1, pytest.approx(1))
+    assert found.p < 0.001
     assert only(judged(DESIGN, late, TODAY)).state == "a_better"
 
 
-def test_enough_of_the_same_means_that_any_difference_is_small():
-    found = only(judged(DESIGN, day(1, (50_000, 2_500), (50_000, 2_510)), TODAY))
+@pytest.mark.parametrize(("arm", "bound"), [(2_600, "high"), (2_400, "low")])
+def test_enough_of_the_same_means_that_any_difference_is_small(arm: int, bound: str):
+    found = only(judged(DESIGN, day(1, (50_000, 2_500), (50_000, arm)), TODAY))
     assert found.state == "any_difference_smaller_than"
-    assert found.smaller_than == pytest.approx(max(found.high - 1, 1 - found.low))
-    assert 0 < found.smaller_than < 0.2
+    assert found.smaller_than == pytest.approx(found.high - 1 if bound == "high" else 1 - found.low)
+    assert 0.05 < found.smaller_than < 0.2
 
 
 def test_customers_that_are_missing_in_one_arm_break_every_result():

@@ -20,7 +20,8 @@ class Tally(NamedTuple):
     """Subjects of one arm and version of weights first exposed on ``day``, and how many converted ``lag`` days later.
 
     ``day`` counts from 1970-01-01 in the shop's zone; ``lag`` is whole days (24 h) from first exposure to conversion.
-    Exposures stand at lag 0. What is taken back is a negative count with the day and lag of what it takes back.
+    Exposures stand at lag 0. What is taken back is a negative count with the day and lag of what it takes back. Shops
+    that run the same experiment under the same weights may be added up: their base rates drop out of the test.
     """
 
     day: int

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import exp, inf, isinf, lgamma, log
+from math import exp, inf, lgamma, log
 from typing import NamedTuple
 
 from handraiser.core.statistics.calculus import crossing, log_integral, log_sigmoid
@@ -95,10 +95,10 @@ def log_ratio(strata: Iterable[Stratum]) -> float:
 
 
 def log_likelihood(strata: Sequence[Stratum], beta: float) -> float:
-    """ln of the probability of the converted subjects' arms, when the ratio of rates is e^beta."""
+    """ln of the probability of the converted subjects' arms, the ratio of rates being e^beta; shares within 0 and 1."""
     total = 0.0
     for treated, control, share in strata:
-        logit = log(share / (1 - share)) + beta
+        logit = _logit(share) + beta
         total += treated * log_sigmoid(logit) + control * log_sigmoid(-logit)
     return total
 
@@ -144,4 +144,4 @@ def _log_beta(a: float, b: float) -> float:
 
 
 def _exp(x: float) -> float:
-    return inf if x > 700 else 0.0 if isinf(x) else exp(x)
+    return inf if x > 700 else exp(x)
