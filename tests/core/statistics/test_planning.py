@@ -42,6 +42,10 @@ def test_uneven_weights_and_more_arms_take_longer():
     even = planned(THREE_PER_CENT, EVEN, 10**6).subjects
     assert planned(THREE_PER_CENT, Weights(1, (9_000, 1_000)), 10**6).subjects == pytest.approx(even / 0.36, rel=0.001)
     assert planned(THREE_PER_CENT, Weights(1, (2_500,) * 4), 10**6).subjects > 2 * even
+    scarce, fair = (
+        planned(THREE_PER_CENT, Weights(1, (5_000, part, 5_000 - part)), 10**6).subjects for part in (4_000, 2_500)
+    )
+    assert scarce / fair == pytest.approx(2, rel=0.001)
 
 
 def test_without_traffic_there_are_no_days_and_only_traffic_helps():
