@@ -200,9 +200,11 @@ def test_check_names_all_faults_at_once(home: Home, tmp_path: Path):
 
     of_block = small_templates(tmp_path / "block")
     (of_block / "blocks" / "order-care" / "a.en.mjml").write_text(BROKEN_BLOCK)
+    (of_block / "shops" / "fjell-fjord" / "rules.toml").write_text("version = 1\nrulse = []\n")
     ended = home.run("check", HANDRAISER_TEMPLATES_DIR=str(of_block))
     assert ended.returncode == 1
     assert re.search(r"order-care.*:1:\d+: .*mj-colum\b.*mj-column", ended.stderr), "the place and what was meant"
+    assert "fjell-fjord/rules.toml:2:1: /rulse: there is no such name; known are version, rules (rules)" in ended.stderr
     assert ended.stderr.rstrip().splitlines()[-1].startswith("Error: ")
 
 

@@ -138,7 +138,7 @@ def render(context: click.Context, payload: Path, out: Path, shop: str) -> None:
 def check(context: click.Context) -> None:
     """Find all faults at once.
 
-    In settings, templates, blocks, markets and the database's schema; nothing is changed.
+    In settings, templates, blocks, rules, markets and the database's schema; nothing is changed.
     """
     from handraiser.commands import check as check_all
 

@@ -15,6 +15,7 @@ from handraiser.errors import HandraiserError, Refused, SettingsRefused, StoreEr
 from handraiser.settings import Settings
 from handraiser.store import schema
 from handraiser.store.database import Database
+from handraiser.template_files import read_shop_rules
 
 LONG = frozenset({"consents.verify", "consents.rebuild"})
 """Commands that take as long as there is data; nobody who waits for one is told that it failed."""
@@ -60,8 +61,14 @@ async def render_file(settings: Settings, payload: Path, out: Path, slug: str) -
 
 
 async def check(settings: Settings) -> list[str]:
-    """Every fault in templates, blocks, purposes, shops, markets and schema, one line each; none changes anything."""
-    faults = [*_check_secrets(settings), *await _check_templates(settings), *await _check_schema(settings)]
+    """Every fault in templates, blocks, purposes, shops, rules, markets and schema, one line each; none changes
+    anything."""
+    faults = [
+        *_check_secrets(settings),
+        *await _check_templates(settings),
+        *map(str, read_shop_rules(settings.templates)[1]),
+        *await _check_schema(settings),
+    ]
     return list(dict.fromkeys(faults))
 
 

@@ -13,6 +13,9 @@ from babel.messages import pofile
 
 from handraiser.core.block import Purpose, read_purpose
 from handraiser.core.mjml.compile import Direction
+from handraiser.core.rules.file import read_rules
+from handraiser.core.rules.match import ShopRule
+from handraiser.errors import TemplateFault, TemplateRefused
 
 Words = Mapping[str, Mapping[str, str]]
 """Language -> English text -> translated text."""
@@ -77,3 +80,22 @@ def read_starter(root: Path) -> tuple[list[dict[str, Any]], list[Purpose]]:
         variants = [{"key": key, "rows": one} for key, one in sorted(rows.items())]
         contents.append({**content, "slug": path.parent.name, "variants": variants})
     return contents, purposes
+
+
+def read_shop_rules(root: Path) -> tuple[tuple[ShopRule, ...], list[TemplateFault]]:
+    """The rules for finished mail of every shop (``shops/<slug>/rules.toml``, in the slugs' order), and every fault.
+
+    Of a file with faults no rule counts: its shop's mail passes as it is.
+    """
+    rules: list[ShopRule] = []
+    faults: list[TemplateFault] = []
+    for path in sorted((root / "shops").glob("*/rules.toml")):
+        slug = path.parent.name
+        name = f"{slug}/{path.name}"
+        try:
+            rules += [ShopRule(slug, rule) for rule in read_rules(path.read_text(encoding="utf-8"), name)]
+        except UnicodeDecodeError:
+            faults.append(TemplateFault(name, 1, 1, "no_text", "the file is not UTF-8 text"))
+        except TemplateRefused as error:
+            faults += error.faults
+    return tuple(rules), faults
