@@ -320,7 +320,7 @@ async def test_evidence_can_be_deleted_and_the_entry_stays(database: Database, w
         await tx.execute("DELETE FROM evidence")
     (entry,) = await ledger_entries.of_subject(database, TENTS, alice)
     assert await ledger_entries.evidence_of(database, TENTS, entry.event_id) is None
-    assert entry.leaf_hash == ledger_entries.with_leaf_hash(entry).leaf_hash
+    assert entry.leaf_hash == leaf_hash(ledger_entries.to_columns(entry))
 
 
 async def test_wordings_are_kept_once_and_found_by_their_hash(database: Database, writer: Writer):

@@ -245,6 +245,7 @@ class Records:
             actor_id=telling.shop.slug,
             supersedes_seq=own.seq if own and applied else None,
             evidence_commit=evidence_commit(evidence.salt, evidence.content) if evidence else None,
+            state=answer.state if applied else "",
         )
         if applied:
             standing = Standing(purpose, answer.state, at, None, entry.event_id)

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from handraiser.core.consent import Entry
+from handraiser.core.ledger_proof import leaf_hash
 from handraiser.store import messages, outbox
 from handraiser.store.database import Transaction
-from handraiser.store.ledger_entries import DECLARED, LIST, Evidence, to_columns, to_entry, with_leaf_hash
+from handraiser.store.ledger_entries import DECLARED, LIST, Evidence, to_columns, to_entry
 from handraiser.store.messages import StoredMessage
 from handraiser.store.outbox import OutboxRow
 from handraiser.store.recording import Lost
@@ -118,8 +119,10 @@ async def append(tx: Transaction, rows: Sequence[Append]) -> list[Appended | Los
 
 def _told(change: Change) -> Change:
     """The change whose entry says itself where it leads, so that the standing can be made anew from entries alone."""
-    entry = replace(change.entry, state=str(change.state or ""), message_at=change.message_at)
-    return replace(change, entry=entry)
+    state = str(change.state or "")
+    if (change.entry.state, change.entry.message_at) == (state, change.message_at):
+        return change
+    return replace(change, entry=replace(change.entry, state=state, message_at=change.message_at))
 
 
 def _who(row: Append) -> _Who:
@@ -164,17 +167,21 @@ async def _by_dedup(tx: Transaction, keys: set[tuple[bytes, bytes]]) -> dict[tup
 async def _insert(tx: Transaction, entries: Sequence[Entry]) -> dict[tuple[bytes, bytes], Entry]:
     """Insert in the order given. Only another transaction for a subject without a state (erased), which therefore could
     not be locked, can have been faster: then the whole is tried again and finds its entry."""
-    sealed = [with_leaf_hash(entry) for entry in entries]
+    columns = [to_columns(entry) for entry in entries]
+    hashes = [leaf_hash(one) for one in columns]
     rows = await tx.fetch_rows(
         f"WITH {{rows}} INSERT INTO consent_entry ({LIST}) SELECT {LIST} FROM v WHERE true"
         " ON CONFLICT (controller_id, dedup_key) DO NOTHING RETURNING seq, controller_id, dedup_key",
         DECLARED,
-        [tuple(to_columns(entry).values()) for entry in sealed],
+        [tuple((one | {"leaf_hash": made}).values()) for one, made in zip(columns, hashes, strict=True)],
     )
-    if len(rows) < len(sealed):
+    if len(rows) < len(entries):
         raise StoreConflict("another transaction wrote the same entry")
     seqs = {(row["controller_id"], row["dedup_key"]): row["seq"] for row in rows}
-    return {_dedup(entry): replace(entry, seq=seqs[_dedup(entry)]) for entry in sealed}
+    return {
+        _dedup(entry): replace(entry, seq=seqs[_dedup(entry)], leaf_hash=made)
+        for entry, made in zip(entries, hashes, strict=True)
+    }
 
 
 async def _project(tx: Transaction, changes: Sequence[Change]) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from enum import Enum
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 import orjson
 
 from handraiser.core.consent import Entry
-from handraiser.core.ledger_proof import leaf_hash
 from handraiser.store.sql import Reads, Row, to_json
 
 
@@ -43,6 +42,8 @@ COLUMNS = tuple(field.name for field in fields(Entry) if field.name != "seq")
 DECLARED = ", ".join(f"{name} {_KINDS.get(name, 'text')}" for name in COLUMNS)
 LIST = ", ".join(COLUMNS)
 """Every column but ``seq``, which the database gives; ``DECLARED`` has their kinds beside them."""
+_VALUES = attrgetter(*COLUMNS)
+_PLAIN = frozenset({int, str, bytes, type(None)})
 
 
 async def of_subject(reads: Reads, controller_id: bytes, subject_id: bytes) -> list[Entry]:
@@ -80,20 +81,12 @@ async def evidence_of(reads: Reads, controller_id: bytes, event_id: bytes) -> Ev
 
 def to_columns(entry: Entry) -> dict[str, int | str | bytes | None]:
     """An entry as the database holds it, without ``seq``: what its leaf hash covers."""
-    columns: dict[str, int | str | bytes | None] = {}
-    for name in COLUMNS:
-        value = getattr(entry, name)
-        if isinstance(value, tuple):
-            value = to_json(value)
-        elif isinstance(value, Enum):
-            value = value.value
-        columns[name] = value
-    return columns
+    named = zip(COLUMNS, _VALUES(entry), strict=True)
+    return {name: value if type(value) in _PLAIN else _plain(value) for name, value in named}
 
 
-def with_leaf_hash(entry: Entry) -> Entry:
-    """The entry with the hash that makes tampering with it show."""
-    return replace(entry, leaf_hash=leaf_hash(to_columns(entry)))
+def _plain(value: Any) -> Any:
+    return to_json(value) if isinstance(value, tuple) else value.value
 
 
 def to_entry(row: Row) -> Entry:
