@@ -1,0 +1,144 @@
+"""A block in the form that stands in mail which we did not write: it brings its own colours and sizes, and asks for
+nothing of the page around it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import turbohtml
+from markupsafe import escape
+
+from handraiser.core.splice.document import names
+from handraiser.core.splice.places import Place
+
+BEGIN = "handraiser:begin"
+END = "handraiser:end"
+MARK = "data-handraiser"
+"""The pair of comments around a block and the attribute on it: known again, it is never put in twice, and can be taken
+out."""
+
+_LINE = 100
+_GONE = names("base form iframe link meta object script style title")
+_HEADINGS = names("h1 h2 h3 h4 h5 h6")
+_COLOUR = re.compile(r"(?:^|;)\s*color\s*:\s*([^;]+)")
+_MAX_WIDTH = re.compile(r"max-width:\d+px;?")
+_RESET = (
+    "font-family:{font};font-size:16px;font-style:normal;font-weight:normal;letter-spacing:normal;line-height:1.5;"
+    "text-decoration:none;text-transform:none;white-space:normal;overflow-wrap:anywhere"
+)
+_SPACE = re.compile(r"(?<!\[if)[ \r\n]")
+_LAYOUT = 'role="presentation" border="0" cellpadding="0" cellspacing="0"'
+_FOR_OUTLOOK = (
+    f'<!--[if mso]><table {_LAYOUT} align="center" width="{{width}}"><tr><td><![endif]-->{{html}}'
+    "<!--[if mso]></td></tr></table><![endif]-->"
+)
+"""Word's engine knows no max-width."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignBlock:
+    """A block for foreign mail: an HTML fragment in ASCII that stands in any flow content, and its plain text.
+
+    ``background`` and ``color`` are CSS colours (``#rrggbb``), ``font`` a CSS font stack: what the fragment assumes of
+    its surroundings, and therefore brings with it.
+    """
+
+    html: str
+    text: str
+    background: str = "#ffffff"
+    color: str = "#22262a"
+    font: str = "Helvetica, Arial, sans-serif"
+
+
+def foreign_block(
+    html: str,
+    text: str,
+    *,
+    background: str = "#ffffff",
+    color: str = "#22262a",
+    link_color: str = "",
+    font: str = "Helvetica, Arial, sans-serif",
+) -> ForeignBlock:
+    """A filled block (HTML as the compiler of our own pages makes it, and text) in its foreign form.
+
+    Taken off: what only a page can give meaning (classes, ids, style elements, our page's width) and Outlook's
+    comments, which would close those of a page around. Put on: the colour of links and headings, which the page's style
+    sheet would give them otherwise, and whatever a rule for bare ``td`` or ``table`` could turn over.
+    """
+    root = turbohtml.parse_fragment(html, "div")
+    for node in list(root.descendants):
+        if isinstance(node, turbohtml.Comment):
+            node.decompose()
+        elif isinstance(node, turbohtml.Element):
+            if node.tag in _GONE:
+                node.decompose()
+            else:
+                _stand_alone(node, color, link_color or color)
+    for node in root.children:
+        if isinstance(node, turbohtml.Element):
+            node.attrs["style"] = _MAX_WIDTH.sub("", node.attr("style") or "")
+    return ForeignBlock(_ascii(root.inner_html), text, background, color, font)
+
+
+def _stand_alone(node: turbohtml.Element, color: str, link_color: str) -> None:
+    for name in ("class", "id"):
+        node.attrs.pop(name, None)
+    style = node.attr("style") or ""
+    added = ""
+    if node.tag == "a" and not _COLOUR.search(style):
+        added = f"color:{link_color};text-decoration:underline"
+    elif node.tag in _HEADINGS:
+        added = f"color:{color};font-family:inherit;font-weight:bold;text-align:inherit"
+    elif node.tag in ("td", "th"):
+        added = "border:0;padding:0"
+    elif node.tag == "table":
+        added = "border:0;margin:0"
+    elif node.tag in ("p", "div") and not _COLOUR.search(style):
+        added = f"color:{color}"
+    if added:
+        # What the block says itself comes later and counts.
+        node.attrs["style"] = f"{added};{style}" if style else added
+
+
+def dressed(block: ForeignBlock, place: Place, newline: str) -> str:
+    """The block as it is inserted at ``place``: ASCII, one element between two comments, lines of about 100 characters.
+
+    Line breaks stand only where they are no text of the mail: in the comments and inside the element.
+    """
+    direction = f' dir="{place.direction}"' if place.direction else ""
+    colours = f"background-color:{block.background};color:{block.color}"
+    style = f"padding:0;border:0;{colours};{_RESET.format(font=block.font)}"
+    opening = f'bgcolor="{block.background}" style="{escape(style)}">'
+    if place.columns:
+        made = f'<tr {MARK}="block"{direction}><td colspan="{place.columns}" {opening}{block.html}</td></tr>'
+    else:
+        width, inner = "", block.html
+        if place.width:
+            width = f"max-width:{place.width}px;"
+            inner = _FOR_OUTLOOK.format(width=place.width, html=inner)
+        made = (
+            f'<table {MARK}="block" {_LAYOUT}{direction} align="center" width="100%" bgcolor="{block.background}" '
+            f'style="width:100%;{width}margin:0 auto;border:0;border-collapse:collapse;'
+            f'background-color:{block.background}"><tbody><tr><td {opening}{inner}</td></tr></tbody></table>'
+        )
+    return f"<!--{BEGIN}{newline}-->{_folded(_ascii(made), newline)}<!--{END}{newline}-->"
+
+
+def _folded(html: str, newline: str) -> str:
+    """Spaces turned into line breaks so that no line of the mail grows too long."""
+    parts: list[str] = []
+    length = 0
+    for word in _SPACE.split(html):
+        if parts and length + len(word) > _LINE:
+            parts.append(newline)
+            length = 0
+        elif parts:
+            parts.append(" ")
+        parts.append(word)
+        length += len(word) + 1
+    return "".join(parts)
+
+
+def _ascii(html: str) -> str:
+    return html.encode("ascii", "xmlcharrefreplace").decode()
