@@ -33,6 +33,35 @@ def test_words_stand_before_the_signature_or_behind_the_last_line(text: str, exp
     assert put(text) == expected
 
 
+ORDER = "Thank you for your order\n\n1 x Lamp 89.00\nTotal: 89.00\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "footer"),
+    [
+        (ORDER + "\n", "Questions? Write to us.\n\nLumen\n"),
+        (ORDER + "\n", "----------\nUnsubscribe: https://lumen.example\n"),
+        (ORDER + "\n", "==========\n\n© 2026 Lumen\n"),
+        (ORDER, "----------\nFragen? Schreiben Sie uns.\n"),
+        (ORDER + "\nGreetings\n=========\n\n", "Sie erhalten diese E-Mail ...\n"),
+        (ORDER + "\n", "Lumen GmbH\nGeschäftsführer: Bob\n"),
+        (ORDER + "\n", "أسئلة؟ راسلنا\n"),
+        ("Unsubscribe above is a link\n\n" + ORDER + "\n", "Impressum\n"),
+        (ORDER + "\nQuestions? Call us.\n\nTotal with VAT: 89.00\n\n", "Privacy policy\n"),
+        (ORDER + "\nTotal without a blank line\nUnsubscribe\n", ""),
+        (ORDER + "\nJust a last word\n", ""),
+    ],
+)
+def test_words_stand_before_the_footer_and_below_the_order(before: str, footer: str):
+    assert put(before + footer) == before + ("" if before.endswith("\n\n") else "\n") + "Ask\n" + (
+        "\n" + footer if footer else ""
+    )
+
+
+def test_a_footer_is_looked_for_near_the_end_alone():
+    assert place_text("Impressum\n\n" * 200_000) > 200_000 * 11 - 20_000
+
+
 def test_a_text_with_crlf_has_one_blank_line_around_the_words_too():
     assert put("Thanks\r\n\r\n-- \r\nLumen\r\n") == "Thanks\r\n\r\nAsk\n\n-- \r\nLumen\r\n"
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from handraiser.core.splice.footer_words import EARLIEST, FOOTER_TEXT, STILL_THE_ORDER
 from handraiser.core.splice.mime_reasons import Doubt, Reason
 
+FOOTER_CHARACTERS = 20_000
+"""How far from its end a text is searched for a footer."""
+TOTAL_CHARACTERS = 60
+"""Longest line that can be a total."""
+
 _SIGNATURE = re.compile(r"^--[ ]?\r?$", re.MULTILINE)
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_RULE = re.compile(r"([-=_*~─━]) ?(?:\1 ?){4,}")
 _LINE_END = re.compile(r"[ \t]*(?:\r\n|\r|\n)?")
 _PLAIN = str.maketrans(
     {
@@ -53,12 +61,39 @@ def _plain(character: str, codec: str, ascii_only: bool) -> str:
 
 
 def place_text(text: str) -> int:
-    """Where words are put into a plain text: before its signature (``-- ``), else behind its last line."""
-    signatures = list(_SIGNATURE.finditer(text))
-    if signatures:
-        return signatures[-1].start()
+    """Where words are put into a plain text: before its signature (``-- ``), else before the passage that its footer
+    begins with, else behind its last line."""
+    *_, signature = (None, *_SIGNATURE.finditer(text))
+    place = signature.start() if signature else _footer(text)
+    if place is not None:
+        return place
     last = _LINE_END.match(text, len(text.rstrip()))
     return last.end() if last and last.start() else 0
+
+
+def _footer(text: str) -> int | None:
+    """Where the first passage begins, behind a blank line or a rule, that reads like a footer; no total follows it."""
+    place = begins = rule = None
+    fresh = under_text = False
+    start = max(int(len(text) * EARLIEST), len(text) - FOOTER_CHARACTERS)
+    for line in _LINE.finditer(text, text.find("\n", start) + 1):
+        words = line[0].strip()
+        if _RULE.fullmatch(words[:100]):
+            if rule is None:
+                rule, under_text = line.start(), not fresh
+            fresh = True
+        elif not words:
+            rule = None if under_text else rule  # it underlines a heading or closes a table
+            fresh = True
+        else:
+            if fresh:
+                begins = line.start() if rule is None else rule
+            fresh, rule = False, None
+            if len(words) <= TOTAL_CHARACTERS and STILL_THE_ORDER.search(words):
+                place = begins = None
+            elif place is None and begins is not None and FOOTER_TEXT.search(words):
+                place = begins
+    return place
 
 
 def paragraph(words: str, text: str, offset: int, *, flowed: bool) -> str:
