@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import hashlib
 import json
@@ -14,12 +15,13 @@ from typing import Any, BinaryIO, TextIO
 from handraiser.app import open_service
 from handraiser.core.import_file import ROW_BYTES, FileRow, FileRows, Kind, guarded
 from handraiser.doors import control
-from handraiser.errors import HandraiserError
+from handraiser.errors import HandraiserError, StoreUnavailable
 from handraiser.govern import CHUNK
 from handraiser.settings import Settings
 
 PIECE_BYTES = 1 << 18
 CHUNK_BYTES = 1 << 20
+WAITS_SECONDS = (1, 2, 5, 10, 30)
 COLUMNS = ("email", "purpose", "channel", "event", "occurred_at")
 
 Run = Callable[[str, dict[str, Any]], Awaitable[Any]]
@@ -59,11 +61,28 @@ async def import_file(
         with path.open("rb") as file, _faults(faults_to, told) as faults:
             for chunk in _chunks(file, kind, told):
                 arguments = {"shop": shop, "import_id": import_id, "start": told["bytes_done"], "rows": chunk}
-                told = await command("consents.import_rows", arguments)
+                told = await _kept(command, arguments)
                 _write(faults, told["faults"])
                 moved(told["bytes_done"])
         await command("consents.import_end", {"shop": shop, "import_id": import_id})
     return {name: told[name] for name in ("rows_done", "applied", "unchanged", "blank", "refused")}
+
+
+async def _kept(command: Run, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Where the file stands once a chunk is kept. A database that is busy or away is waited for (48 s), and asked
+    first whether it has the chunk: an answer may have been lost."""
+    waits = iter(WAITS_SECONDS)
+    while True:
+        try:
+            told: dict[str, Any] = await command("consents.import_begin", arguments)
+            if told["bytes_done"] == arguments["start"]:
+                told = await command("consents.import_rows", arguments)
+            return told
+        except StoreUnavailable:
+            wait = next(waits, None)
+            if wait is None:
+                raise
+            await asyncio.sleep(wait)
 
 
 async def export(settings: Settings, shop: str, file: TextIO, kind: Kind) -> int:
