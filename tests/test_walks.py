@@ -185,6 +185,38 @@ async def test_from_a_doubtful_press_over_a_real_confirmation_mail_to_the_consen
         assert len(hop.mails) == 1
 
 
+@pytest.mark.parametrize(
+    ("says", "outcome", "reason"),
+    [
+        ("", "sent", ""),
+        ("451 4.7.1 greylisted", "retrying", "451 4.7.1"),
+        ("550 5.1.1 no such mailbox", "refused", "550 5.1.1"),
+    ],
+)
+async def test_why_tells_what_became_of_the_confirmation_mail(
+    database_url: str, tmp_path: Path, compiled: dict[bytes, str], says: str, outcome: str, reason: str
+):
+    hop = Inbox(says_to=says)
+    async with hop.open(), running(settings_for(tmp_path, database_url, smtp_url=hop.url), compiled) as house:
+        mail = await house.email(an_order())
+        await house.press(the_ask(mail), **{"Sec-Fetch-User": ""})
+
+        async with asyncio.timeout(20):
+            while True:
+                _, why = await house.get(f"/v1/messages/{mail['message_id']}")
+                (pressed,) = why["presses"]
+                if pressed["confirmation"]["delivery"]["outcome"] != "waiting":
+                    break
+                await asyncio.sleep(0.1)
+
+        told = pressed["confirmation"]["delivery"]
+        assert (told["outcome"], told["reason"], told["attempts"]) == (outcome, reason, 1)
+        assert (told["next_at"] is None, told["done_at"] is None) == (outcome != "retrying", outcome == "retrying")
+        assert why["delivery"] is None, "the order's mail is sent by the shop"
+        _, own = await house.get(f"/v1/messages/{pressed['confirmation']['message_id']}")
+        assert (own["type"], own["delivery"]) == ("confirmation", told)
+
+
 async def test_the_consent_of_one_company_never_shows_in_anothers(house: Running):
     await house.press(the_ask(await house.email(an_order())))
 

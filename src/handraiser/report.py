@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
-from handraiser.core.consent import Entry
+from handraiser.core import confirmation
+from handraiser.core.consent import Entry, Event
 from handraiser.core.links import LinkKind
 from handraiser.core.mailbox import lookup
 from handraiser.core.placement import Decision
 from handraiser.core.shop import Shop
 from handraiser.errors import NotFound
-from handraiser.store import clicks, ledger, ledger_entries, messages, shops, subjects
+from handraiser.store import clicks, ledger, ledger_entries, messages, outbox, shops, subjects
 from handraiser.store.database import Database
 from handraiser.store.messages import StoredMessage
+from handraiser.store.outbox import OutboxRow
 from handraiser.store.subjects import Subject
 
 EMAIL = "email"
@@ -125,7 +126,12 @@ class Report:
             "would_ask": decision.would_ask,
             "placements": [placement.as_json() for placement in decision.placements],
             "skipped": [skip.as_json() for skip in decision.skipped],
-            "presses": _presses(entries, message.id),
+            "delivery": await self._delivery(message),
+            "presses": [
+                _press(entry, await self._confirmation(message, entry))
+                for entry in entries
+                if entry.message_id == message.id
+            ],
             "visits": [
                 {
                     "at": one.at,
@@ -138,20 +144,43 @@ class Report:
             ],
         }
 
+    async def _confirmation(self, message: StoredMessage, entry: Entry) -> dict[str, Any] | None:
+        """The confirmation mail that a press led to, and what became of it."""
+        if entry.event != Event.PENDING:
+            return None
+        sent = await messages.by_subject(self._database, message.controller_id, message.subject_id)
+        ours = (one for one in sent if one.type == confirmation.TYPE and one.sent_at == entry.occurred_at)
+        mail = next(ours, None)
+        if mail is None:
+            return None
+        return {"message_id": str(uuid.UUID(bytes=mail.id)), "delivery": await self._delivery(mail)}
 
-def _presses(entries: Sequence[Entry], message_id: bytes) -> list[dict[str, Any]]:
-    return [
-        {
-            "at": entry.occurred_at,
-            "event": entry.event,
-            "purpose": entry.purpose,
-            "verdict": entry.verdict,
-            "reasons": list(entry.verdict_reasons),
-            "attestation": entry.attestation,
-        }
-        for entry in entries
-        if entry.message_id == message_id
-    ]
+    async def _delivery(self, message: StoredMessage) -> dict[str, Any] | None:
+        """What became of a mail that we send ourselves; None for one that the shop sends."""
+        row = await outbox.of_message(self._database, message.controller_id, message.id)
+        return None if row is None else _delivery_json(row)
+
+
+def _delivery_json(row: OutboxRow) -> dict[str, Any]:
+    return {
+        "outcome": row.outcome or ("retrying" if row.reason else "waiting"),
+        "reason": row.reason,
+        "attempts": row.attempts,
+        "next_at": row.due_at if row.done_at is None else None,
+        "done_at": row.done_at,
+    }
+
+
+def _press(entry: Entry, mail: dict[str, Any] | None) -> dict[str, Any]:
+    return {
+        "at": entry.occurred_at,
+        "event": entry.event,
+        "purpose": entry.purpose,
+        "verdict": entry.verdict,
+        "reasons": list(entry.verdict_reasons),
+        "attestation": entry.attestation,
+        "confirmation": mail,
+    }
 
 
 def entry_json(entry: Entry) -> dict[str, Any]:

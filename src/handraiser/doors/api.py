@@ -117,7 +117,8 @@ class Messages:
                 self.one,
                 "emails",
                 "Why an email looks as it does",
-                "Type, time, market and rule version, each slot's decision with reason and remedy, and the presses.",
+                "Type, time, market and rule version, each slot's decision with reason and remedy, the presses, and "
+                "what became of the confirmation mails they led to.",
                 parameters=(Parameter("message_id", "path", "The id POST /v1/emails answered", {"type": "string"}),),
                 answer="Message",
             ),

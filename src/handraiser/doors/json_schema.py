@@ -20,6 +20,10 @@ def map_of(values: Json) -> Json:
     return {"type": "object", "additionalProperties": values}
 
 
+def either_null(one: Json) -> Json:
+    return {"anyOf": [one, {"type": "null"}]}
+
+
 def object_of(properties: Json, optional: Sequence[str] = ()) -> Json:
     return {
         "type": "object",

@@ -17,7 +17,19 @@ from handraiser import __version__
 from handraiser.core.eligibility import REASONS
 from handraiser.core.payload import json_schema
 from handraiser.doors.consent_schemas import CONSENT_SCHEMAS
-from handraiser.doors.json_schema import MAYBE, MOMENT, TEXT, TEXTS, UUID, Json, list_of, map_of, object_of, ref
+from handraiser.doors.json_schema import (
+    MAYBE,
+    MOMENT,
+    TEXT,
+    TEXTS,
+    UUID,
+    Json,
+    either_null,
+    list_of,
+    map_of,
+    object_of,
+    ref,
+)
 from handraiser.doors.order_schemas import ORDER_SCHEMAS
 from handraiser.doors.web import TITLES, json_response
 
@@ -90,6 +102,7 @@ _MESSAGE: Json = {
     **{name: {"type": "boolean"} for name in ("test", "would_ask")},
     "placements": list_of(ref("Placement")),
     "skipped": list_of(ref("Skip")),
+    "delivery": either_null(ref("Delivery")),
     "presses": list_of(ref("Press")),
     "visits": list_of(ref("Visit")),
 }
@@ -100,6 +113,13 @@ _PRESS: Json = {
     "verdict": TEXT,
     "reasons": TEXTS,
     "attestation": TEXT,
+    "confirmation": either_null(object_of({"message_id": UUID, "delivery": either_null(ref("Delivery"))})),
+}
+_DELIVERY: Json = {
+    "outcome": {"enum": ["waiting", "retrying", "sent", "refused", "overtaken", "given_up"]},
+    "reason": TEXT,
+    "attempts": {"type": "integer"},
+    **{name: {"type": ["integer", "null"], "format": "int64"} for name in ("next_at", "done_at")},
 }
 _PROBLEM: Json = {
     **dict.fromkeys(("type", "title"), TEXT),
@@ -128,6 +148,7 @@ def _schemas(meanings: Meanings) -> Json:
         "Message": object_of(_MESSAGE),
         "Messages": object_of({"messages": list_of(ref("Message"))}),
         "Press": object_of(_PRESS),
+        "Delivery": object_of(_DELIVERY),
         "Visit": object_of({"at": MOMENT, "method": TEXT, "verdict": _VERDICT, "reasons": TEXTS}),
         "Search": object_of({"email": {"type": "string", "format": "email"}}),
         **ORDER_SCHEMAS,
