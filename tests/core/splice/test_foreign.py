@@ -73,7 +73,7 @@ def test_what_only_a_page_could_give_meaning_is_taken_off():
         color="#111111",
     )
 
-    assert block.html == '<div style="color:#111111;margin:0 auto"><p style="color:#111111">Caf&#233;</p></div>'
+    assert block.html == '<div style="color:inherit;margin:0 auto"><p style="color:inherit">Caf&#233;</p></div>'
 
 
 def test_what_a_block_says_itself_is_kept():
@@ -86,16 +86,16 @@ def test_what_a_block_says_itself_is_kept():
 
 
 def test_links_and_headings_get_the_colours_that_a_page_would_give_them():
-    block = foreign_block('<h2>Hello</h2><a href="x">y</a>', "", color="#111111", link_color="#222222")
+    block = foreign_block('<h2>Hello</h2><a href="x">y</a>', "", link_color="#222222")
 
-    assert '<h2 style="color:#111111;' in block.html
+    assert '<h2 style="color:inherit;font-family:inherit;' in block.html
     assert 'style="color:#222222;text-decoration:underline"' in block.html
 
 
 def test_a_block_brings_its_own_ground_and_colour():
     block = ForeignBlock("<p>x</p>", "x", background="#fafafa", color="#010203", font='"Open Sans", sans-serif')
 
-    for place in (Place(0, "rule", columns=3, direction="rtl"), Place(0, "rule", width=640)):
+    for place in (Place(0, "css", columns=3, direction="rtl"), Place(0, "css", width=640)):
         made = dressed(block, place, "\n")
         assert 'bgcolor="#fafafa"' in made
         assert "background-color:#fafafa;color:#010203" in made
@@ -103,8 +103,8 @@ def test_a_block_brings_its_own_ground_and_colour():
 
 
 def test_for_outlook_which_knows_no_greatest_width_the_block_has_a_fixed_one():
-    made = dressed(ForeignBlock("<p>x</p>", "x"), Place(0, "rule", width=640), "\n")
+    made = dressed(ForeignBlock("<p>x</p>", "x"), Place(0, "css", width=640), "\n")
 
     assert "<!--[if mso]><table" in made
     assert 'width="640"' in made
-    assert "[if" not in dressed(ForeignBlock("<p>x</p>", "x"), Place(0, "rule"), "\n")
+    assert "[if" not in dressed(ForeignBlock("<p>x</p>", "x"), Place(0, "css"), "\n")

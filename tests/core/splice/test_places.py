@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from handraiser.core.rules import file as rules
 from handraiser.core.splice.document import Document, burden
-from handraiser.core.splice.places import Place, PlaceRules, Selector, find_places, selector_fault
+from handraiser.core.splice.places import ANCHORS, Place, PlaceRules, Selector, Side, find_places, selector_fault
 from shop_mails import FAULTS, MAILS
 
 MAIL = """<body><table id="main" width="600"><tr id="top"><td>Thanks, Alice</td><td>No. 7</td></tr>
@@ -16,7 +19,7 @@ MAIL = """<body><table id="main" width="600"><tr id="top"><td>Thanks, Alice</td>
 
 def _at(mail: str, *selectors: Selector) -> list[str]:
     """What comes after each place that rules name."""
-    return [mail[one.offset :][:12] for one in find_places(mail, PlaceRules(selectors, anchors=("rule",)))]
+    return [mail[one.offset :][:12] for one in find_places(mail, PlaceRules(selectors, anchors=("css",)))]
 
 
 def _first(mail: str) -> Place:
@@ -33,7 +36,7 @@ def test_places_come_marker_first_then_rules_footer_and_ends():
 
     assert [(one.name, mail[one.offset :][:9]) for one in found] == [
         ("marker", "<p class="),
-        ("rule", "<p class="),
+        ("css", "<p class="),
         ("before_footer", "<p>Unsubs"),
         ("body_end", "</body>"),
     ]
@@ -79,7 +82,7 @@ def test_a_selector_that_cannot_be_read_is_told():
 
 
 def test_a_row_tells_its_columns_and_a_limited_place_no_width():
-    place = next(find_places(MAIL, PlaceRules((Selector("#top"),), anchors=("rule",))))
+    place = next(find_places(MAIL, PlaceRules((Selector("#top"),), anchors=("css",))))
 
     assert (place.columns, place.width) == (2, None)
 
@@ -87,7 +90,7 @@ def test_a_row_tells_its_columns_and_a_limited_place_no_width():
 def test_a_row_with_no_cells_around_it_has_one_column():
     mail = "<table id=t><tr></tr></table>Thanks"
 
-    assert next(find_places(mail, PlaceRules((Selector("#t", "append"),), anchors=("rule",)))).columns == 1
+    assert next(find_places(mail, PlaceRules((Selector("#t", "append"),), anchors=("css",)))).columns == 1
 
 
 @pytest.mark.parametrize(
@@ -246,3 +249,8 @@ def test_no_shops_mail_is_too_much(shop: str):
 )
 def test_depth_is_told_without_a_tree(html: str, told: str):
     assert burden(html) == told
+
+
+def test_a_shops_rules_file_names_places_as_they_are_named_here():
+    assert get_args(rules.Anchor) == ANCHORS
+    assert get_args(rules.Selector.model_fields["position"].annotation) == get_args(Side)

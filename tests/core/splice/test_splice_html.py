@@ -175,10 +175,10 @@ def test_a_marker_where_somebody_would_not_see_the_block_is_passed_over(hidden: 
 
 def test_a_place_that_tears_what_outlook_sees_is_refused():
     ghost = "<!--[if mso]><table><tr><td><![endif]--><p>Thanks</p>{}<!--[if mso]></td></tr></table><![endif]-->"
-    rules = PlaceRules((Selector("p", "after"),), anchors=("rule",))
+    rules = PlaceRules((Selector("p", "after"),), anchors=("css",))
 
-    assert _spliced(ghost.format(""), rules).place == "rule"
-    between = PlaceRules((Selector("div", "before"),), anchors=("rule",))
+    assert _spliced(ghost.format(""), rules).place == "css"
+    between = PlaceRules((Selector("div", "before"),), anchors=("css",))
     refused = splice(
         ghost.format("<!--[if mso]></td><![endif]--><div></div><!--[if mso]><td><![endif]-->"), ASK, between
     )

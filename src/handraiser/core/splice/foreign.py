@@ -20,8 +20,13 @@ out."""
 
 _LINE = 100
 _GONE = names("base form iframe link meta object script style title")
-_HEADINGS = names("h1 h2 h3 h4 h5 h6")
-_COLOUR = re.compile(r"(?:^|;)\s*color\s*:\s*([^;]+)")
+_AS_AROUND = (
+    (names("h1 h2 h3 h4 h5 h6"), ("color:inherit", "font-family:inherit", "font-weight:bold", "text-align:inherit")),
+    (names("td th"), ("border:0", "padding:0", "color:inherit", "font-size:inherit")),
+    (names("table"), ("border:0", "margin:0")),
+    (names("p div"), ("color:inherit",)),
+)
+"""Against rules for bare elements in the style sheet of the page around."""
 _MAX_WIDTH = re.compile(r"max-width:\d+px;?")
 _RESET = (
     "font-family:{font};font-size:16px;font-style:normal;font-weight:normal;letter-spacing:normal;line-height:1.5;"
@@ -63,8 +68,8 @@ def foreign_block(
     """A filled block (HTML as the compiler of our own pages makes it, and text) in its foreign form.
 
     Taken off: what only a page can give meaning (classes, ids, style elements, our page's width) and Outlook's
-    comments, which would close those of a page around. Put on: the colour of links and headings, which the page's style
-    sheet would give them otherwise, and whatever a rule for bare ``td`` or ``table`` could turn over.
+    comments, which would close those of a page around. Put on: the colour of links, which our page's style sheet gives
+    them, and what keeps rules for bare elements of the page around from reaching in.
     """
     root = turbohtml.parse_fragment(html, "div")
     for node in list(root.descendants):
@@ -74,31 +79,24 @@ def foreign_block(
             if node.tag in _GONE:
                 node.decompose()
             else:
-                _stand_alone(node, color, link_color or color)
+                _stand_alone(node, link_color or color)
     for node in root.children:
         if isinstance(node, turbohtml.Element):
             node.attrs["style"] = _MAX_WIDTH.sub("", node.attr("style") or "")
     return ForeignBlock(_ascii(root.inner_html), text, background, color, font)
 
 
-def _stand_alone(node: turbohtml.Element, color: str, link_color: str) -> None:
+def _stand_alone(node: turbohtml.Element, link_color: str) -> None:
     for name in ("class", "id"):
         node.attrs.pop(name, None)
     style = node.attr("style") or ""
-    added = ""
-    if node.tag == "a" and not _COLOUR.search(style):
-        added = f"color:{link_color};text-decoration:underline"
-    elif node.tag in _HEADINGS:
-        added = f"color:{color};font-family:inherit;font-weight:bold;text-align:inherit"
-    elif node.tag in ("td", "th"):
-        added = "border:0;padding:0"
-    elif node.tag == "table":
-        added = "border:0;margin:0"
-    elif node.tag in ("p", "div") and not _COLOUR.search(style):
-        added = f"color:{color}"
-    if added:
-        # What the block says itself comes later and counts.
-        node.attrs["style"] = f"{added};{style}" if style else added
+    told = {one.partition(":")[0].strip() for one in style.lower().split(";")}
+    if node.tag == "a" and "color" not in told:
+        style = f"color:{link_color};text-decoration:underline;{style}"
+    added = next((what for tags, what in _AS_AROUND if node.tag in tags), ())
+    style = ";".join([*(one for one in added if one.partition(":")[0] not in told), *([style] if style else [])])
+    if style:
+        node.attrs["style"] = style.rstrip(";")
 
 
 def dressed(block: ForeignBlock, place: Place, newline: str) -> str:

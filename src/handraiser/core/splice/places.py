@@ -14,9 +14,9 @@ from handraiser.core.splice.footer import footer_beginnings
 
 MARKER = "handraiser:slot"
 """``<!-- handraiser:slot -->`` in a shop's template says: here."""
-Anchor = Literal["marker", "rule", "before_footer", "body_end", "document_end"]
+Anchor = Literal["marker", "css", "before_footer", "body_end", "document_end"]
 Side = Literal["before", "after", "prepend", "append"]
-ANCHORS: tuple[Anchor, ...] = ("marker", "rule", "before_footer", "body_end", "document_end")
+ANCHORS: tuple[Anchor, ...] = ("marker", "css", "before_footer", "body_end", "document_end")
 MAIN_WIDTH = 600
 """Pixels: how wide a mail's column is when nothing in it tells."""
 NARROW = 0.7
@@ -81,7 +81,7 @@ def find_places(html: str, rules: PlaceRules, document: Document | None = None) 
     main = _main_width(document)
     found = {
         "marker": _at_markers,
-        "rule": lambda one: _by_rules(one, rules),
+        "css": lambda one: _by_rules(one, rules),
         "before_footer": lambda one: _before_footer(one, main),
         "body_end": _at_body_end,
         "document_end": _at_document_end,
