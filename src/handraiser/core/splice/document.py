@@ -131,16 +131,15 @@ class Document:
 
     def words(self) -> list[Words]:
         """What can be read, block after block."""
-        found: list[Words] = []
+        found: list[tuple[Node, int, list[str]]] = []
         for node, first, text in self._texts:
             block = node
             while block.tag in _INLINE and block.parent is not None:
                 block = block.parent
-            if found and found[-1].node is block:
-                found[-1] = Words(block, found[-1].first, f"{found[-1].text} {text}")
-            else:
-                found.append(Words(block, first, text))
-        return found
+            if not found or found[-1][0] is not block:
+                found.append((block, first, []))
+            found[-1][2].append(text)
+        return [Words(block, first, " ".join(texts)) for block, first, texts in found]
 
     def _walk(self) -> Node:
         root = Node("#document", {}, None)

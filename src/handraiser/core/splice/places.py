@@ -242,10 +242,14 @@ def _share(node: Node) -> float:
 def _main_width(document: Document) -> int:
     """How wide the mail's column is: the widest told width whose elements together hold half of what can be seen."""
     held: dict[int, int] = {}
-    for node in document.nodes():
+    around: dict[Node | None, frozenset[float]] = {}
+    for node in document.nodes():  # parents come first
+        above = around.get(node.parent, frozenset())
         width = _pixels(node)
-        if width is not None and 280 <= width <= 1000 and all(_pixels(one) != width for one in node.ancestors()):
+        if width is not None and 280 <= width <= 1000 and width not in above:
             held[int(width)] = held.get(int(width), 0) + node.seen
+            above |= {width}
+        around[node] = above
     return max((width for width, seen in held.items() if seen * 2 >= document.seen), default=MAIN_WIDTH)
 
 

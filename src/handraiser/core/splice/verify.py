@@ -14,8 +14,8 @@ _NEVER_IN = names(
     "a applet audio button canvas details dialog frameset head iframe label map math noembed noframes noscript object "
     "option plaintext pre script select style svg template textarea title video xmp"
 )
-_RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
-_CSS_COMMENT = re.compile(r"/\*.*?\*/|<!--|-->", re.DOTALL)
+_BRACE = re.compile(r"([{}])")
+_CSS_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)|<!--|-->", re.DOTALL)
 _NAMES = re.compile(r"[.#]([\w-]+)")
 _LAST = re.compile(r"[\s>+~]")
 _RULES_READ, _RULES_ASKED = 2000, 100
@@ -98,8 +98,9 @@ def _hiding_rules(tree: LexborHTMLParser) -> list[str]:
     """Selectors of rules that hide something, on any screen: what is hidden on telephones only is hidden to most."""
     selectors: list[str] = []
     for sheet in tree.css("style"):
-        for told, declarations in _RULE.findall(_CSS_COMMENT.sub(" ", sheet.text() or "")[:200_000])[:_RULES_READ]:
-            if hides(declarations):
+        pieces = _BRACE.split(_CSS_COMMENT.sub(" ", (sheet.text() or "")[:200_000]))
+        for told, opening, declarations, closing in zip(pieces, pieces[1:], pieces[2:], pieces[3:], strict=False):
+            if opening == "{" and closing == "}" and hides(declarations):
                 selectors += [one.strip() for one in told.split(",") if one.strip()]
     return selectors[:_RULES_READ]
 
