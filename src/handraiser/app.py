@@ -38,6 +38,7 @@ from handraiser.doors.orders import Orders
 from handraiser.doors.outbox import Outbox
 from handraiser.doors.pages import Pages
 from handraiser.doors.purposes import Purposes
+from handraiser.doors.touchpoints import Touchpoints
 from handraiser.doors.web import Front, Health, static_routes
 from handraiser.enrich import Enrich
 from handraiser.errors import Fault, HandraiserError, SettingsRefused, StoreUnavailable
@@ -267,6 +268,7 @@ def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Applicat
         Emails(service.enrich, service.keys, settings),
         Batch(service.enrich, service.keys, settings),
         Messages(service.report, service.keys, settings),
+        Touchpoints(service.enrich, service.keys, settings),
         Orders(service.desk.orders, service.keys, settings),
         Consents(service.report, service.desk, service.keys, settings),
         ImportDoor(service.desk.imports, service.keys, settings),

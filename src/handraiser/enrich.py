@@ -6,22 +6,20 @@ without an ask.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from functools import lru_cache, partial
-from typing import Any
+from functools import partial
 
 from handraiser.core import mailbox, payload
-from handraiser.core.block import Promise, Wording
+from handraiser.core.block import Wording
 from handraiser.core.catalogue import Shelf
 from handraiser.core.composed import Composed
 from handraiser.core.consent import Entry, Event, State, dedup_key
-from handraiser.core.eligibility import REASONS, Asked, Situation, choose
-from handraiser.core.letter import Letter, Options, read_letter, view_of
+from handraiser.core.eligibility import REASONS, Asked, Situation, answered, choose
+from handraiser.core.letter import Letter, Options, ask_view, read_letter, read_view, view_of
 from handraiser.core.links import Link, LinkKind, Links
-from handraiser.core.market import LOCKED_LINE, Markets, shortest
+from handraiser.core.market import Markets, shortest
 from handraiser.core.markup import json_ld
 from handraiser.core.mjml.fill import Block, Engine, Page
 from handraiser.core.placement import Decision
@@ -96,6 +94,21 @@ class Enrich:
         catalogue = self._shelf.shops.get(shop.id)
         letter = read_letter(body, shop, options, catalogue=catalogue, markets=self._markets, at=self._clock())
         return await self.letter(letter)
+
+    async def view(self, shop: Shop, place: str, body: object, options: Options) -> Composed:
+        """The blocks that a page of the shop may show; errors as with :meth:`email`.
+
+        The same view again is the same, but for an ask that was answered meanwhile.
+        """
+        catalogue = self._shelf.shops.get(shop.id)
+        letter = read_view(body, shop, place, options, catalogue=catalogue, markets=self._markets, at=self._clock())
+        composed = await self.letter(letter)
+        ask = next((one for one in composed.decision.placements if one.purpose), None)
+        if composed.replayed and ask is not None and ask.purpose:
+            known = await self._known(letter, mailbox.lookup(self._pepper[1], shop.controller.id, letter.address))
+            why = answered(known.standing.get(ask.purpose, ""), known.barred) if known else "store_unavailable"
+            return composed.without(ask.slot, why, REASONS[why]) if why else composed
+        return composed
 
     async def letter(self, letter: Letter, placed: Placed = as_composed) -> Composed:
         """What was read, as the finished email or its blocks; errors as with :meth:`email`.
@@ -230,7 +243,7 @@ class Enrich:
             mode=shop.mode,
             market=letter.market,
             touchpoint=letter.touchpoint,
-            live_sale=email["type"] in payload.LIVE_SALE,
+            live_sale=letter.live_sale,
             now=letter.at,
             locale=letter.locale,
             customer_kind=payload.customer_kind(email, facts.orders_seen, order_known=facts.order_known),
@@ -278,7 +291,7 @@ class Enrich:
         if ask is not None and wording is not None:
             url = f"{shop.link_base}/o/{self._links.sign(Link(shop.number, message_id, LinkKind.OPT_IN))}"
             leave = f"{shop.link_base}/u/{self._links.sign(Link(shop.number, subject_id, LinkKind.WITHDRAW))}"
-            extra = {"ask": self._ask_view(letter, wording, url, leave)}
+            extra = {"ask": ask_view(letter, wording.content, url, leave, self._words(wording.language))}
         blocks = {slot: (block, extra) for slot, block in live.items()}
         context = view_of(letter, self._words(letter.locale))
         if letter.blocks_only:
@@ -299,21 +312,8 @@ class Enrich:
         warnings = letter.warnings
         if len(filled.html) > LARGE_BYTES:
             warnings += (Fault("", "large_email", "more than 90 kB of HTML: some mail programs cut it off"),)
-        return Composed(shop, message_id, subject_id, letter.at, letter.email, filled, headers, decision, warnings)
-
-    def _ask_view(self, letter: Letter, wording: Wording | StoredWording, url: str, leave: str) -> dict[str, Any]:
-        """What an ask's block may read: the promise as its wording keeps it, in that wording's language."""
-        promise = _promise_in(wording.content)
-        line = ""
-        if letter.market.needs_line:
-            line = self._words(wording.language).get(LOCKED_LINE) or LOCKED_LINE
-        told = {
-            "what": promise.what,
-            "frequency": promise.frequency,
-            "benefit": promise.benefit,
-            "button": promise.button,
-        }
-        return {"url": url, "decline_url": f"{url}?no", "never_url": leave, "promise": told, "market_line": line}
+        whose = (shop, message_id, subject_id, letter.at, letter.email)
+        return Composed(*whose, filled, headers, decision, warnings, locale=letter.locale)
 
     def _recording(self, letter: Letter, composed: Composed, known: Known, lookup: bytes) -> Recording:
         email, shop, decision = letter.email, letter.shop, composed.decision
@@ -393,8 +393,3 @@ class Enrich:
         if stored is None:
             raise StoreUnavailable("the wording of an ask is missing")
         return stored
-
-
-@lru_cache(maxsize=512)
-def _promise_in(wording: str) -> Promise:
-    return Promise(**json.loads(wording)["promise"])

@@ -22,6 +22,7 @@ from handraiser.core.block import (
     wording,
 )
 from handraiser.core.catalogue import BlockKey, LiveBlock, LivePage, PageKey, Shelf, ShopCatalogue
+from handraiser.core.letter import WEB, WEB_PAGE
 from handraiser.core.mjml.compile import block_key, compile_block, compile_page, page_key
 from handraiser.core.mjml.fill import Block, Engine, Page
 from handraiser.core.mjml.program import CompiledBlock, CompiledPage
@@ -382,4 +383,6 @@ def _silent_asks(block: BlockVersion) -> list[TemplateFault]:
 def _stands_on(block: BlockVersion, page: str) -> bool:
     """Whether a mail on this page can be one of the block's touchpoints; a shop's own page serves any type."""
     touchpoints = block.targeting.touchpoints
+    if page == WEB_PAGE and any(one.startswith(WEB) for one in touchpoints):
+        return True
     return not touchpoints or page not in payload.TYPES or f"email:{page}" in touchpoints

@@ -25,10 +25,9 @@ standing_lists = st.lists(
 )
 
 
-def yes(*standings: Standing, attested: bool = True, bot: bool = False, sent_at: int = NOW, double: bool = False):
-    return consent.after_yes(
-        standings, "tips", attested=attested, bot=bot, sent_at=sent_at, double_opt_in=double, now=NOW
-    )
+def yes(*standings: Standing, double: bool = False, **given):
+    known = {"attested": True, "bot": False, "sent_at": NOW} | given
+    return consent.after_yes(standings, "tips", double_opt_in=double, now=NOW, **known)
 
 
 def confirm(*standings: Standing, attested: bool = True, bot: bool = False, sent_at: int = NOW):
@@ -41,7 +40,12 @@ def test_a_persons_yes_grants():
 
 @pytest.mark.parametrize(
     ("given", "reason"),
-    [({"attested": False}, "not_attested"), ({"bot": True}, "bot"), ({"double": True}, "double_opt_in")],
+    [
+        ({"attested": False}, "not_attested"),
+        ({"bot": True}, "bot"),
+        ({"double": True}, "double_opt_in"),
+        ({"unproven": True, "double": True}, "unproven_mailbox"),
+    ],
 )
 def test_a_doubtful_yes_waits_once(given, reason):
     assert (yes(**given).event, yes(**given).reason) == (Event.PENDING, reason)
@@ -49,14 +53,17 @@ def test_a_doubtful_yes_waits_once(given, reason):
     assert (again.event, again.state, again.already) == (None, State.PENDING, True)
 
 
-@given(standing_lists, st.booleans(), st.booleans(), st.integers(NOW - 200, NOW + 1), st.booleans())
-def test_nothing_is_granted_without_a_person_or_against_a_newer_goodbye(standings, attested, bot, sent_at, double):
-    answer = yes(*standings, attested=attested, bot=bot, sent_at=sent_at, double=double)
+@given(standing_lists, st.booleans(), st.booleans(), st.integers(NOW - 200, NOW + 1), st.booleans(), st.booleans())
+def test_nothing_is_granted_without_a_person_or_against_a_newer_goodbye(
+    standings, attested, bot, sent_at, double, unproven
+):
+    answer = yes(*standings, attested=attested, bot=bot, sent_at=sent_at, double=double, unproven=unproven)
 
     if answer.event is Event.GRANTED:
         assert attested
         assert not bot
         assert not double
+        assert not unproven
         assert all(one.since < sent_at for one in standings if one.state in STICKY)
 
 

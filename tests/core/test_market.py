@@ -242,3 +242,13 @@ def test_the_table_and_its_page_name_the_same_countries_and_version():
     for switch in [*_ORDERS, *_NUMBERS]:
         assert f"`{switch}`" in page
     assert "no legal advice" in page.lower()
+
+
+def test_on_a_page_only_what_needs_no_mail_counts():
+    for market in (*MARKETS.countries.values(), MARKETS.unknown):
+        page = market.on_page
+        assert (page.ask_in_mail, page.signed_off, page.needs_line, page.grants_by_itself) == (
+            "allowed", True, False, False,
+        )  # fmt: skip
+        kept = ("code", "rule_version", "fresh_days", "confirm", "confirm_mail", "advertising", "feedback")
+        assert [getattr(page, name) for name in kept] == [getattr(market, name) for name in kept]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from handraiser.core import consent
 from handraiser.core.block import Promise
 from handraiser.core.consent import Standing, State
+from handraiser.core.letter import WEB
 from handraiser.core.links import Link, LinkKind, Links
 from handraiser.core.mailbox import masked
 from handraiser.core.market import Markets
@@ -69,6 +70,7 @@ class Ask:
     version: int
     left: int | None
     double_opt_in: bool
+    unproven: bool
     needs_line: bool
     expired: bool
     leave_token: str
@@ -80,6 +82,11 @@ class Ask:
     def purpose(self) -> str:
         assert self.placement.purpose is not None
         return self.placement.purpose
+
+    @property
+    def on_page(self) -> bool:
+        """Whether it stood on a page of the shop, and in no mail."""
+        return self.message.touchpoint.startswith(WEB)
 
     @property
     def standing(self) -> Standing:
@@ -142,6 +149,7 @@ class Asks:
             (subject,) = await subjects.find(session, [(controller_id, message.subject_id)])
             if subject is None or subject.erased_at is not None or subject.address is None:
                 raise NotFound("no such link")
+            unproven = await _unproven(session, message)
             version, left = await waiting.version_and_leaving(session, controller_id, subject.id)
             standings = await standings_of(session, controller_id, subject.id)
             wording = await self._wording(session, controller_id, placement.wording_id or b"")
@@ -150,6 +158,7 @@ class Asks:
                 session, controller_id, message.id, subject.id, kind=int(link.kind), now=now, burst_ms=BURST_MS
             )
         market = self._markets.under(shop.market_overrides).strictest(message.market.split("+"))
+        market = market.on_page if message.touchpoint.startswith(WEB) else market
         content = json.loads(wording.content)
         standing = consent.of_purpose(standings, placement.purpose or "")
         # A confirmation mail lives as long as what it confirms waits, an ask's link thirty days.
@@ -173,7 +182,8 @@ class Asks:
             standings=standings,
             version=version,
             left=left,
-            double_opt_in=market.confirm == "double_opt_in",
+            double_opt_in=unproven or market.confirm == "double_opt_in",
+            unproven=unproven,
             needs_line=market.needs_line,
             expired=old and standing.state is not State.GRANTED,
             leave_token=self._links.sign(Link(shop.number, subject.id, LinkKind.WITHDRAW)),
@@ -227,6 +237,14 @@ async def standings_of(reads: Reads, controller_id: bytes, subject_id: bytes) ->
         for one in found
         if one.channel == "email"
     )
+
+
+async def _unproven(reads: Reads, message: StoredMessage) -> bool:
+    """Whether the ask stood on a page whose reader has never pressed in a mail: anybody may have typed the address."""
+    if not message.touchpoint.startswith(WEB):
+        return False
+    known_as = (message.controller_id, message.subject_id, message.shop_id, message.external_id)
+    return not await waiting.pressed_in_a_mail(reads, *known_as)
 
 
 def _placement(message: StoredMessage | None) -> Placement | None:

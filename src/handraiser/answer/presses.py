@@ -126,7 +126,8 @@ class Answer:
         nobody has answered yet, and the mail is older than scanners are fast."""
         age = self._clock() - ask.message.sent_at
         fresh = ask.standing.state in (State.NONE, State.ASKED) and ask.left_at is None
-        offered = ask.grant == "auto_late" and ask.opened.link.kind is LinkKind.OPT_IN and not ask.message.test
+        in_mail = ask.opened.link.kind is LinkKind.OPT_IN and not ask.on_page
+        offered = ask.grant == "auto_late" and in_mail and not ask.message.test
         return offered and fresh and not ask.expired and age >= GATE_MS and self._market(ask).grants_by_itself
 
     def _market(self, ask: Ask) -> Market:
@@ -225,6 +226,7 @@ class Answer:
                     bot=bot,
                     sent_at=ask.message.sent_at,
                     double_opt_in=ask.double_opt_in,
+                    unproven=ask.unproven,
                     now=now,
                     left=ask.left,
                     by_itself=by_itself,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from handraiser.core import payload
@@ -36,6 +36,13 @@ class Composed:
     warnings: tuple[Fault, ...]
     replayed: bool = False
     skipped_reason: str = ""
+    locale: str = ""
+
+    def without(self, slot: str, reason: str, remedy: str) -> Composed:
+        """The same blocks, but for the one in ``slot``."""
+        slots = {name: parts for name, parts in self.filled.slots.items() if name != slot}
+        decision = self.decision.without({slot}, reason, remedy)
+        return replace(self, filled=replace(self.filled, slots=slots), decision=decision)
 
 
 def mime(composed: Composed, unrecorded_id: str) -> bytes:

@@ -191,14 +191,16 @@ def after_yes(
     sent_at: int,
     double_opt_in: bool,
     now: int,
+    unproven: bool = False,
     left: int | None = None,
     by_itself: bool = False,
     provisional: bool = False,
 ) -> Answer:
     """What "yes" leads to.
 
-    A person's attested press grants. Anything doubtful, a market that wants double opt-in, or a message no newer than
-    the last time the subject left leads to pending, which only the mailbox itself can turn into a grant. ``left`` is
+    A person's attested press grants. Anything doubtful, a market that wants double opt-in, a press outside mail of whom
+    nothing proves that the mailbox is theirs (``unproven``), or a message no newer than the last time the subject left
+    leads to pending, which only the mailbox itself can turn into a grant. ``left`` is
     when the subject last left by its entries (ms): a standing forgets that once it is pending again.
 
     ``by_itself`` says that nobody has to press here: then the grant is provisional. ``provisional`` says that what was
@@ -216,8 +218,8 @@ def after_yes(
         return _pending(own, now, "bot")
     if not attested and not by_itself:
         return _pending(own, now, "not_attested")
-    if double_opt_in:
-        return _pending(own, now, "double_opt_in")
+    if unproven or double_opt_in:
+        return _pending(own, now, "unproven_mailbox" if unproven else "double_opt_in")
     if not attested:
         return Answer(Event.GRANTED, State.GRANTED, PROVISIONAL)
     return Answer(Event.GRANTED, State.GRANTED)

@@ -308,6 +308,13 @@ def _fresh(situation: Situation, purpose: str) -> _Why:
     return ("standing_unknown", f"asks need your other systems' word of the last {situation.fresh_days} days: {ways}")
 
 
+def answered(state: str, barred: str) -> str:
+    """Why an ask that was shown before is not shown again, by its purpose's standing; "" when nobody answered it."""
+    if state in ("granted", "pending", "refused"):
+        return "opted_in" if state == "granted" else state
+    return "suppressed" if barred or state not in ("", "none", "asked", "lapsed") else ""
+
+
 def _polite(situation: Situation, block: BlockVersion) -> _Why:
     rules, targeting, now = situation.politeness, block.targeting, situation.now
     if not situation.asking:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from handraiser.core import mailbox, payload
-from handraiser.core.block import nearest
+from handraiser.core.block import Promise, nearest
 from handraiser.core.catalogue import ShopCatalogue
 from handraiser.core.formats import formats_of
-from handraiser.core.market import Market, Markets
+from handraiser.core.market import LOCKED_LINE, Market, Markets
 from handraiser.core.shop import Shop
 from handraiser.core.view import Words, view
 from handraiser.errors import Fault, PayloadRefused
+
+WEB = "web:"
+"""What the touchpoints begin with that are pages of the shop."""
+WEB_PAGE = "order_confirmation"
+"""The email in whose page the blocks of a shop's web pages are compiled; only their words and links are shown there."""
+_DAY_MS = 86_400_000
+_NOT_ON_PAGES = frozenset({"to", "template", "subject"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,16 @@ class Letter:
     address: str
     touchpoint: str
     blocks_only: bool = False
+
+    @property
+    def on_page(self) -> bool:
+        """Whether it is a page of the shop, and no mail."""
+        return self.touchpoint.startswith(WEB)
+
+    @property
+    def live_sale(self) -> bool:
+        """Whether it is about a live sale, or a page that the customer came to: only there anybody is asked."""
+        return self.on_page or self.email["type"] in payload.LIVE_SALE
 
     @property
     def customer_id(self) -> str | None:
@@ -105,6 +125,76 @@ def read_letter(
         address=payload.addressee(email),
         touchpoint=f"email:{email['type']}",
     )
+
+
+def read_view(
+    body: object,
+    shop: Shop,
+    place: str,
+    options: Options,
+    *,
+    catalogue: ShopCatalogue | None,
+    markets: Markets,
+    at: int,
+) -> Letter:
+    """Read what a page of the shop (``place``: ``thank_you``, ``account`` …) tells of its reader: the customer, and the
+    order where there is one. Without an Idempotency-Key the same order's view is the same view, without an order the
+    same day's: a page that is loaded again asks nobody twice.
+
+    Raises :class:`PayloadRefused` like :func:`read_letter`.
+    """
+    given = payload.parse(body) if isinstance(body, bytes) else body
+    if not isinstance(given, dict):
+        raise PayloadRefused([Fault("", "wrong_type", "send a JSON object")])
+    order, stand_ins = given.get("order", {}), {"id": "-"}
+    if isinstance(order, dict):
+        if not order.get("lines") and order.get("total") is None:
+            stand_ins |= {"currency": "EUR", "total": "0"}
+        stand_ins = {name: value for name, value in stand_ins.items() if order.get(name) in (None, "")}
+        order = {**order, **stand_ins}
+    kept = {name: value for name, value in given.items() if name not in _NOT_ON_PAGES}
+    full = {**kept, "type": WEB_PAGE, "order": order}
+    letter = read_letter(full, shop, options, catalogue=catalogue, markets=markets, at=at)
+    order = {
+        name: value for name, value in letter.email["order"].items() if name not in stand_ins.keys() - {"currency"}
+    }
+    order.setdefault("id", "")
+    if options.idempotency_key is None:
+        what = order["id"] or str(at // _DAY_MS)
+        whom = mailbox.normalise_address(letter.address)
+        same = hashlib.sha256("\0".join((place, what, whom, letter.locale, str(options.test))).encode()).digest()
+        options = replace(options, idempotency_key=f"{WEB}{same.hex()}", request_hash=same)
+    return replace(
+        letter,
+        options=options,
+        email={**letter.email, "type": place, "order": order},
+        market=letter.market.on_page,
+        touchpoint=f"{WEB}{place}",
+        blocks_only=True,
+    )
+
+
+def ask_view(letter: Letter, wording: str, url: str, leave: str, words: Words) -> dict[str, Any]:
+    """What an ask's block may read: the promise as its wording (JSON) keeps it; ``words`` are of that language.
+
+    Whoever looks at a page need not own the mailbox, so no link that ends all of its consents is handed out there.
+    """
+    promise = _promise_in(wording)
+    told = {
+        "what": promise.what,
+        "frequency": promise.frequency,
+        "benefit": promise.benefit,
+        "button": promise.button,
+    }
+    line = words.get(LOCKED_LINE) or LOCKED_LINE if letter.market.needs_line else ""
+    decline = f"{url}?no"
+    never = decline if letter.on_page else leave
+    return {"url": url, "decline_url": decline, "never_url": never, "promise": told, "market_line": line}
+
+
+@lru_cache(maxsize=512)
+def _promise_in(wording: str) -> Promise:
+    return Promise(**json.loads(wording)["promise"])
 
 
 def view_of(letter: Letter, words: Words) -> dict[str, Any]:

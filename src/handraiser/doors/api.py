@@ -87,7 +87,7 @@ class Emails:
     async def _compose(self, request: web.Request) -> Composed:
         caller = await self._keys.caller(request, "emails")
         flags = read_flags(request)
-        _check_content_type(request)
+        check_content_type(request)
         key = idempotency_key(request)
         raw = await read_body(request, self._settings.body_limit_bytes, self._settings.body_seconds)
         options = Options(
@@ -237,7 +237,8 @@ def blocks_json(composed: Composed) -> dict[str, Any]:
     return answer
 
 
-def _check_content_type(request: web.Request) -> None:
+def check_content_type(request: web.Request) -> None:
+    """Raise :class:`Problem` (415) for a body that is no JSON."""
     if request.content_type not in ("application/json", "application/octet-stream"):
         raise Problem(415, "Send application/json.")
 

@@ -77,8 +77,9 @@ class Catcher:
         self._pepper = pepper
 
     def composed(self, composed: Composed) -> None:
-        """Take in one email; what is only tried (``dry_run``) or could not be recorded has no id and is left out."""
-        if composed.message_id:
+        """Take in one email; what is only tried (``dry_run``) or could not be recorded has no id, what
+        a page of the shop shows is no email: both are left out."""
+        if composed.message_id and composed.filled.html:
             self._mailbox.keep(caught(composed))
 
     async def received(self, content: bytes) -> None:

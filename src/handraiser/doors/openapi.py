@@ -53,7 +53,8 @@ class Operation:
     """One row of the route table: what aiohttp routes and what the document tells.
 
     ``answers`` are the statuses beside those that every operation can answer; ``lines`` names the schemas of request
-    and answer of an operation that takes NDJSON beside JSON.
+    and answer of an operation that takes NDJSON beside JSON; ``html`` says that it answers a fragment of HTML too, or
+    nothing (204).
     """
 
     method: str
@@ -69,6 +70,7 @@ class Operation:
     ndjson: bool = False
     csv: bool = False
     lines: tuple[str, ...] = ()
+    html: bool = False
     answers: frozenset[int] = frozenset()
 
     def route(self) -> web.RouteDef:
@@ -144,6 +146,10 @@ def _schemas(meanings: Meanings) -> Json:
             "description": "One ComposedEmail or Problem a line, in the same order.",
         },
         "Blocks": object_of({**_TOLD, "slots": map_of(ref("Part"))}),
+        "PageView": object_of({"customer": ref("Customer"), "order": ref("Order")}, optional=("order",)),
+        "PageBlocks": object_of(
+            {"html": TEXT, "style": TEXT, **{name: told for name, told in _TOLD.items() if name != "headers"}}
+        ),
         "Part": object_of({"html": TEXT, "text": TEXT}),
         "Message": object_of(_MESSAGE),
         "Messages": object_of({"messages": list_of(ref("Message"))}),
@@ -168,6 +174,7 @@ def _schemas(meanings: Meanings) -> Json:
 
 GROUPS = {
     "emails": ("Emails", "An order in, the enriched email (or its blocks) out."),
+    "touchpoints": ("Pages", "The same blocks on the thank-you page and in the account, where an email may not ask."),
     "messages": ("Why", "What was decided for each email, with reasons and remedies, and what its reader answered."),
     "orders": ("Orders", "Orders of every channel, their changes and their history, where no email goes through us."),
     "consents": ("Consents", "Where a customer stands, what other systems tell of it, and the ledger that proves it."),
@@ -223,7 +230,7 @@ def _operation(operation: Operation, examples: Json) -> Json:
     answer: Json = {"description": "done", "content": content(operation.answer)}
     if operation.mime:
         answer["content"]["message/rfc822"] = {"schema": {"type": "string"}}
-    if operation.answer in ("ComposedEmail", "Blocks"):
+    if operation.answer in ("ComposedEmail", "Blocks", "PageBlocks"):
         answer["headers"] = {
             name: {"description": text, "schema": {"type": "string"}} for name, text in _ANSWER_HEADERS.items()
         }
@@ -237,6 +244,9 @@ def _operation(operation: Operation, examples: Json) -> Json:
             **{str(status): {"$ref": "#/components/responses/Problem"} for status in _errors(operation)},
         },
     }
+    if operation.html:
+        answer["content"]["text/html"] = {"schema": TEXT}
+        described["responses"]["204"] = {"description": "nothing may be shown now"}
     if operation.parameters:
         described["parameters"] = [
             {
@@ -266,7 +276,7 @@ def _errors(operation: Operation) -> list[int]:
         found.add(404)
     if operation.method == "POST":
         found |= {400, 408, 413}
-    if operation.request in ("Email", "EmailLines"):
+    if operation.request in ("Email", "EmailLines", "PageView"):
         found |= {409, 415}
     return sorted(found)
 

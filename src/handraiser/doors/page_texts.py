@@ -18,6 +18,7 @@ Tone = Literal["off", "on", "wait", "warn"]
 
 _PENDING = {
     "double_opt_in": "In your country we only sign people up after this second step.",
+    "unproven_mailbox": "On a page anybody can type any address, so only the mailbox itself can say yes.",
     "after_withdrawal": "You had told us that you want no such emails, so we ask once more to be sure.",
     "newer_mail": "Several emails of ours are there: only the button in the newest one counts.",
     "fresh": "The fresh link is in that email.",

@@ -34,3 +34,19 @@ async def since_before(reads: Reads, before: int, limit: int) -> list[tuple[byte
         "SELECT * FROM standing WHERE state = 'pending' AND since < $1 ORDER BY since LIMIT $2", (before, limit)
     )
     return [(row["controller_id"], row["subject_id"], standing(row)) for row in rows]
+
+
+async def pressed_in_a_mail(
+    reads: Reads, controller_id: bytes, subject_id: bytes, shop_id: bytes, external_id: str
+) -> bool:
+    """Whether somebody whom the shop knows as ``external_id`` has said yes with a press in a mail to this mailbox, a
+    confirmation mail among them; never for a guest, and no longer than the mail's message is kept."""
+    rows = await reads.fetch(
+        "SELECT 1 AS found FROM consent_entry e JOIN message m"
+        " ON m.controller_id = e.controller_id AND m.message_id = e.message_id"
+        " WHERE e.controller_id = $1 AND e.subject_id = $2 AND m.shop_id = $3 AND m.external_id = $4 AND $4 <> ''"
+        " AND e.event IN ('granted', 'renewed') AND e.method = 'button' AND e.attestation <> 'none'"
+        " AND e.touchpoint LIKE 'email:%' LIMIT 1",
+        (controller_id, subject_id, shop_id, external_id),
+    )
+    return bool(rows)
