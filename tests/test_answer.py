@@ -195,6 +195,7 @@ async def test_what_nobody_confirms_in_seven_days_lapses_once_and_can_be_asked_f
     assert await asked.states(bobs) == {"tips": "pending"}
     pending, lapsed = await asked.entries(alices)
     assert (lapsed.actor, lapsed.supersedes_seq, lapsed.wording_id) == ("system", pending.seq, pending.wording_id)
+    assert lapsed.policy_snapshot_id == pending.policy_snapshot_id is not None
     assert "consent.lapsed" in [row.event for row in await outbox.recent(asked.database, TENTS)]
     assert (await press(asked, await asked.confirmation(alices), kind=LinkKind.CONFIRM)).outcome == "expired"
     assert (await press(asked, alices)).outcome == "pending"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from handraiser.core.ledger_head import HeadKeys
 from handraiser.core.shop import Controller
-from handraiser.jobs import DAY_MS, Jobs
+from handraiser.jobs import DAY_MS, LAPSING, Jobs
 from handraiser.settings import load
 from handraiser.store import clicks, recording, shops
 from handraiser.store.clicks import Click
@@ -74,4 +74,26 @@ async def test_retention_runs_at_most_once_an_hour_and_on_one_replica(database: 
 
     await other.run_due()
     assert await count(database, "message") == 1
+    assert await count(database, "lease") == 0
+
+
+async def test_work_is_done_by_one_replica_at_a_time_and_by_the_next_when_that_one_died(
+    database: Database, tmp_path: Path
+):
+    one, other = jobs(database, tmp_path, "a"), jobs(database, tmp_path, "b")
+    done: list[str] = []
+
+    async def long() -> None:
+        done.append("a")
+        assert not await other.alone(LAPSING, short), "the other one is at it"
+
+    async def short() -> None:
+        done.append("b")
+
+    assert await one.alone(LAPSING, long)
+    assert await other.alone(LAPSING, short)
+    async with database.transaction() as tx:
+        await tx.execute("INSERT INTO lease (name, holder, until) VALUES ($1, 'dead', $2)", (LAPSING, NOW))
+    assert await one.alone(LAPSING, short)
+    assert done == ["a", "b", "b"]
     assert await count(database, "lease") == 0

@@ -280,6 +280,16 @@ async def test_an_entry_put_in_the_place_of_another_is_named(kept: Ledger):
     assert await kept.first() == ("tents", second, "changed")
 
 
+async def test_who_waits_for_a_proof_is_told_how_far_it_is(kept: Ledger, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("handraiser.prove.STEP", 2)
+    await kept.jobs.seal()
+    told: list[tuple[int, int]] = []
+
+    await kept.prove.verify(moved=lambda done, total: told.append((done, total)))
+
+    assert told == [(2, 9), (4, 9), (6, 9), (8, 9), (9, 9)], "of both companies"
+
+
 async def test_an_entry_slipped_in_past_the_triggers_is_named(kept: Ledger):
     last = (await kept.seqs())[-1]
     names = ", ".join(name for name in COLUMNS if name not in ("event_id", "dedup_key"))

@@ -44,7 +44,7 @@ from handraiser.enrich import Enrich
 from handraiser.errors import Fault, HandraiserError, SettingsRefused, StoreUnavailable
 from handraiser.govern import Desk, Govern
 from handraiser.isolate import Isolate
-from handraiser.jobs import Jobs
+from handraiser.jobs import LAPSING, Jobs
 from handraiser.memory import keep_memory_small, leave_garbage
 from handraiser.prove import Prove
 from handraiser.publish import Publish
@@ -157,7 +157,7 @@ async def open_service(settings: Settings, now: Clock | None = None) -> AsyncIte
         for work, seconds in (
             (service.publish.refresh, POLL_SECONDS),
             (service.answer.settle, SETTLE_SECONDS),
-            (service.answer.lapse, JOBS_SECONDS),
+            (partial(service.jobs.alone, LAPSING, service.answer.lapse), JOBS_SECONDS),
             (service.jobs.run_due, JOBS_SECONDS),
             (service.jobs.seal, settings.seal_seconds),
         ):

@@ -271,7 +271,15 @@ def consents_verify(context: click.Context, head: Path | None, as_json: bool) ->
 
     Names the first broken entry; exit code 1 when there is one.
     """
-    found = _command(context, "consents.verify", head=str(head) if head else None)
+    from handraiser.commands import verify
+
+    with click.progressbar(length=1, label="entries", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+
+        def moved(done: int, total: int) -> None:
+            bar.length = max(total, done)
+            bar.update(done - bar.pos)
+
+        found = _run(verify(_settings(context), head, moved))
     if as_json:
         print_value(found, as_json=True)
     else:

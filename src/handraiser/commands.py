@@ -12,12 +12,13 @@ from handraiser.core.letter import Options
 from handraiser.core.payload import parse
 from handraiser.doors import control
 from handraiser.errors import HandraiserError, Refused, SettingsRefused, StoreError
+from handraiser.prove import Moved
 from handraiser.settings import Settings
 from handraiser.store import schema
 from handraiser.store.database import Database
 from handraiser.template_files import read_shop_rules
 
-LONG = frozenset({"consents.verify", "consents.rebuild"})
+LONG = frozenset({"consents.rebuild"})
 """Commands that take as long as there is data; nobody who waits for one is told that it failed."""
 
 _THROW_AWAY = {"database_url": "", "signing_keys": "", "pepper": "", "data_keys": ""}
@@ -33,6 +34,19 @@ async def run_command(settings: Settings, name: str, arguments: dict[str, Any]) 
             pass
     async with open_service(settings) as service:
         return await service.command(name, arguments)
+
+
+async def verify(settings: Settings, head: Path | None, moved: Moved) -> dict[str, Any]:
+    """``consents verify``; ``moved`` is told of its progress, but for what a running service does for us."""
+    name, arguments = "consents.verify", {"head": str(head) if head else None}
+    if settings.database.startswith("sqlite"):
+        try:
+            found: dict[str, Any] = await control.ask(settings.state_dir, name, arguments, seconds=None)
+            return found
+        except control.NoService:
+            pass
+    async with open_service(settings) as service:
+        return await service.prove.verify(head, moved)
 
 
 async def render_file(settings: Settings, payload: Path, out: Path, slug: str) -> list[str]:

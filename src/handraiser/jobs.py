@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from handraiser.core.ledger_head import Head
 from handraiser.settings import Settings
@@ -19,6 +20,7 @@ from handraiser.store.kept_heads import KeptHeads
 log = logging.getLogger("handraiser.jobs")
 
 LEASE = "retention"
+LAPSING = "lapsing"
 SEALING = "sealing"
 LEASE_MS = 300_000
 SEAL_LEASE_MS = 60_000
@@ -56,13 +58,21 @@ class Jobs:
         now = self._clock()
         if now - self._pruned_at < EVERY_MS:
             return
+        if await self.alone(LEASE, partial(self._prune, now)):
+            self._pruned_at = now
+
+    async def alone(self, lease: str, work: Callable[[], Awaitable[object]]) -> bool:
+        """Do this work unless another replica is at it; returns whether it was done."""
         async with self._database.transaction() as tx:
-            if not await leases.take(tx, LEASE, self._holder, now, LEASE_MS):
-                return
-        self._pruned_at = now
+            if not await leases.take(tx, lease, self._holder, self._clock(), LEASE_MS):
+                return False
+        await work()
+        async with self._database.transaction() as tx:
+            await leases.give_back(tx, lease, self._holder)
+        return True
+
+    async def _prune(self, now: int) -> None:
         gone = await self.prune(now)
-        async with self._database.transaction() as tx:
-            await leases.give_back(tx, LEASE, self._holder)
         if any(gone.values()):
             log.info("pruned", extra={"facts": gone})
 

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -29,6 +29,10 @@ TOLD = 100
 """Most faults that are told one by one; the first is always among them."""
 
 SUBJECTS = 200
+STEP = 1_000
+
+Moved = Callable[[int, int], None]
+"""Told how many entries were looked at, and how many there were when it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +56,29 @@ class Broken:
 
 
 @dataclass(slots=True)
+class _Progress:
+    """Counts entries, and tells of them now and then."""
+
+    moved: Moved
+    total: int
+    done: int = 0
+
+    def __call__(self) -> None:
+        self.done += 1
+        if self.done % STEP == 0 or self.done == self.total:
+            self.moved(self.done, self.total)
+
+
+def _nobody() -> None:
+    """Nobody wants to know how far it is."""
+
+
+@dataclass(slots=True)
 class _Findings:
     """What verifying one company found; only the first faults are kept, all are counted."""
 
     company: str
+    seen: Callable[[], None]
     waiting: int = 0
     sealed: int = 0
     batches: int = 0
@@ -101,16 +124,17 @@ class Prove:
             return await self.verify(Path(arguments["head"]) if arguments["head"] else None)
         return await self.rebuild()
 
-    async def verify(self, head: Path | None = None) -> dict[str, Any]:
+    async def verify(self, head: Path | None = None, moved: Moved | None = None) -> dict[str, Any]:
         """Whether every entry is as it was written, and none is missing.
 
         Each entry's hash over its columns, the order of the leaves, every head's root and signature, evidence and
         wordings against their hashes, and the heads in the file ``head`` (without it: the sealer's own file) against
-        the tree. ``broken`` names what is not so, the first entry first. Raises :class:`NotFound` for a file that
-        cannot be read.
+        the tree. ``broken`` names what is not so, the first entry first. ``moved`` is told now and then how many
+        entries were looked at, and of how many sealed ones. Raises :class:`NotFound` for a file that cannot be read.
         """
         companies = await ledger_audit.companies(self._database)
-        found = [await self._company(controller_id, name) for controller_id, name in companies.items()]
+        seen = _nobody if moved is None else _Progress(moved, sum([await self._sealed(one) for one in companies]))
+        found = [await self._company(controller_id, name, seen) for controller_id, name in companies.items()]
         compared, unlike = await self._compare(head, companies)
         broken = [one for findings in found for one in findings.first()] + unlike[:TOLD]
         count = sum(findings.count for findings in found) + len(unlike)
@@ -128,8 +152,11 @@ class Prove:
             "notes": notes,
         }
 
-    async def _company(self, controller_id: bytes, name: str) -> _Findings:
-        findings = _Findings(name)
+    async def _sealed(self, controller_id: bytes) -> int:
+        return (await ledger_audit.sizes(self._database, controller_id))[0]
+
+    async def _company(self, controller_id: bytes, name: str, seen: Callable[[], None]) -> _Findings:
+        findings = _Findings(name, seen)
         _, size = await ledger_audit.sizes(self._database, controller_id)
         await self._tree(controller_id, size, findings)
         await self._outside(controller_id, findings)
@@ -274,6 +301,7 @@ class Prove:
 
 def _check_entry(row: Row, findings: _Findings, sealed: bytes | None = None) -> None:
     """One entry against the hash that was written with it, and the one that was sealed."""
+    findings.seen()
     place = (row["seq"], row["event_id"])
     if leaf_hash({name: row[name] for name in COLUMNS}) != row["leaf_hash"]:
         findings.add("changed", "a column of this entry is not what was written", *place)

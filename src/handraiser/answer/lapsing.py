@@ -16,7 +16,7 @@ AT_ONCE = 200
 
 
 class Lapsing:
-    """Ends waits. Several replicas at it write each end once, for it has the wait's ``dedup_key``."""
+    """Ends waits. Even two replicas at it would write each end once, for it has the wait's ``dedup_key``."""
 
     def __init__(
         self, database: Database, writer: Writer, clock: Callable[[], int], new_id: Callable[[int], bytes]

@@ -343,6 +343,8 @@ def by_the_system(
         dedup_key=dedup_key(began.event_id, why),
         jurisdiction=began.jurisdiction,
         rule_version=began.rule_version,
+        policy_snapshot_id=began.policy_snapshot_id,
+        privacy_policy_version=began.privacy_policy_version,
         touchpoint=began.touchpoint,
         message_id=began.message_id,
         link_kind=began.link_kind,
