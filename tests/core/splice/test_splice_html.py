@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +19,9 @@ from shop_mails import ASK, FAULTS, MAILS, keeps_everything
 PLACED = {
     "dark": ("before_footer", '<div style="background:#18181c'),
     "magento": ("before_footer", '<tr>\n                    <td class="footer"'),
+    "marketing": ("before_footer", '<tr>\n                                <td valign="top" id="templateFooter"'),
     "opencart": ("before_footer", "<P>Please reply"),
+    "placeholders": ("before_footer", '<tr><td colspan="2"><p>Need help?'),
     "prestashop": ("before_footer", '<tr>\n\t\t\t\t\t\t\t<td class="footer"'),
     "rtl": ("before_footer", '<tr><td style="padding:24px;font:13px'),
     "shopify": ("before_footer", '<table class="row footer"'),
@@ -184,6 +188,12 @@ def test_a_place_that_tears_what_outlook_sees_is_refused():
     )
     assert isinstance(refused, Refused)
     assert "Outlook" in refused.objections[0]
+
+
+def test_a_process_that_only_serves_carries_no_parser_of_foreign_html():
+    told = "import sys, handraiser.app; print({'turbohtml', 'selectolax'} & sys.modules.keys())"
+
+    assert subprocess.check_output([sys.executable, "-c", told], text=True) == "set()\n"
 
 
 # --- any text at all -------------------------------------------------------------------------------------------------
