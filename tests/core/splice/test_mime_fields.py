@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handraiser.core.splice.mime_fields import DECODED_BYTES, decoded, with_parameters
@@ -33,6 +33,7 @@ def test_a_header_is_decoded_as_people_read_it(value: bytes, said: str):
     st.binary(max_size=300)
     | st.lists(st.sampled_from([b"=?", b"?=", b"?q?", b"?b?", b"utf-8", b"=C3", b"a "])).map(b"".join)
 )
+@settings(deadline=None)
 def test_any_header_can_be_decoded(value: bytes):
     assert isinstance(decoded(value), str)
 

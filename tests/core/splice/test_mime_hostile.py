@@ -44,6 +44,7 @@ def survives(raw: bytes) -> None:
 
 
 @given(st.binary(max_size=400))
+@settings(deadline=None)
 def test_any_bytes_can_be_read(raw: bytes):
     survives(raw)
 
