@@ -19,6 +19,11 @@ async def house(tmp_path: Path, database_url: str, compiled: dict[bytes, str]) -
         yield one
 
 
+def on_disk(folder: Path) -> bytes:
+    """The embedded database's files, byte for byte."""
+    return b"".join(one.read_bytes() for one in folder.glob("h.db*"))
+
+
 async def delete(house: Running, path: str, shop: str = "tents") -> int:
     headers = {"Authorization": f"Bearer {house.keys[shop]}"}
     async with house.session.delete(house.url + path, headers=headers) as answer:
@@ -111,3 +116,22 @@ async def test_erasing_needs_the_administrators_key_and_a_real_one(house: Runnin
         assert await delete(house, "/v1/customers/7", shop) == 403
         assert (await house.post("/v1/customers/erase", {"email": ALICE}, shop=shop))[0] == 403
     assert (await house.get("/v1/customers/7", shop="reader"))[0] == 200
+
+
+async def test_what_is_erased_is_not_left_in_the_free_pages_of_the_embedded_database(
+    tmp_path: Path, compiled: dict[bytes, str]
+):
+    settings = settings_for(tmp_path, f"sqlite:///{tmp_path / 'h.db'}")
+    names = ("customer-who-will-be-erased", "order-that-will-be-erased")
+    async with running(settings, compiled, [TENTS, BOATS]) as house:
+        order = an_order(1, customer={"id": names[0]})
+        order["order"]["id"] = names[1]
+        await house.press(the_ask(await house.email(order)))
+    before = on_disk(tmp_path)
+    assert all(name.encode() in before for name in names)
+
+    async with running(settings, compiled, [TENTS, BOATS]) as house:
+        assert await delete(house, f"/v1/customers/{names[0]}") == 200
+
+    left = on_disk(tmp_path)
+    assert not [name for name in names if name.encode() in left]

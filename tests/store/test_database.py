@@ -182,9 +182,15 @@ async def test_sqlite_is_durable_private_and_has_one_writer(tmp_path: Path):
     async with database.transaction() as tx:
         values = {
             name: (await tx.fetch(f"PRAGMA {name}"))[0][0]
-            for name in ("journal_mode", "synchronous", "foreign_keys", "recursive_triggers")
+            for name in ("journal_mode", "synchronous", "foreign_keys", "recursive_triggers", "secure_delete")
         }
-    assert values == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "recursive_triggers": 1}
+    assert values == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "recursive_triggers": 1,
+        "secure_delete": 1,
+    }
     assert path.stat().st_mode & 0o077 == 0
     with pytest.raises(StoreUnavailable):
         await database.fetch("INSERT INTO lease (name, holder, until) VALUES ('a', 'b', 1) RETURNING 1")
