@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
@@ -116,3 +117,10 @@ def links_of(mail: EmailMessage) -> list[str]:
     part = mail.get_body(("plain",))
     assert part is not None
     return re.findall(r"https?://\S+/[ou]/\S+", part.get_content())
+
+
+def context_of(certificate: Path) -> ssl.SSLContext:
+    """A server's TLS with a certificate and its key."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context

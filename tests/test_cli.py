@@ -65,7 +65,7 @@ def test_help_names_every_command_and_the_version_is_one_line():
 
     told = here.done("--help")
 
-    for command in ("serve", "demo", "render", "check", "migrate", "keys", "shops", "consents", "why"):
+    for command in ("serve", "demo", "render", "check", "migrate", "keys", "shops", "consents", "why", "relay"):
         assert f"\n  {command} " in told
     assert "..." not in told.partition("Commands:")[2], "a summary is cut off"
     assert here.done("--version").startswith("handraiser, version ")
@@ -206,6 +206,38 @@ def test_check_names_all_faults_at_once(home: Home, tmp_path: Path):
     assert re.search(r"order-care.*:1:\d+: .*mj-colum\b.*mj-column", ended.stderr), "the place and what was meant"
     assert "fjell-fjord/rules.toml:2:1: /rulse: there is no such name; known are version, rules (rules)" in ended.stderr
     assert ended.stderr.rstrip().splitlines()[-1].startswith("Error: ")
+
+
+def test_relay_test_tells_what_a_mail_is_and_why(home: Home, tmp_path: Path):
+    mail = tmp_path / "order.eml"
+    mail.write_bytes(
+        b"Return-Path: <bounce@fjell-fjord.example>\nFrom: orders@fjell-fjord.example\nTo: alice@example.com\n"
+        b"Subject: Your order 1001\nX-Customer-Type: first\n\nThank you!\nTotal: $1,234.50\n"
+    )
+    told = json.loads(home.done("relay", "test", str(mail), "--json"))
+
+    assert told["envelope_from"] == "bounce@fjell-fjord.example"
+    assert [one["verdict"] for one in told["rules"]] == ["counts", "no X-Mail-Type"]
+    assert (told["rule"], told["reason"], told["then"]) == ("order", "", "goes on to be enriched")
+    assert told["values"] == {
+        "order_number": "1001",
+        "order_value": "1234.50",
+        "currency": "USD",
+        "customer_kind": "new",
+    }
+    assert told["missing"] == ["language", "country", "customer_id"]
+    assert "passes as it is: no_rule" in home.done("relay", "test", str(mail), "--shop", "lamp-lumen")
+    mail.write_bytes(b"DKIM-Signature: v=1; b=x\n" + mail.read_bytes())
+    assert "passes as it is: dkim_signed" in home.done("relay", "test", str(mail))
+    mail.write_bytes(mail.read_bytes().replace(b"To: alice@example.com\n", b"").replace(b"DKIM-Signature", b"X-Old"))
+    assert "passes as it is: to_differs" in home.done("relay", "test", str(mail))
+    mail.write_bytes(mail.read_bytes().replace(b"\n\n", b"\nContent-Type: multipart/mixed\n\n"))
+    assert "verdict: the mail cannot be read" in home.done("relay", "test", str(mail))
+
+    broken = small_templates(tmp_path / "broken")
+    (broken / "shops" / "fjell-fjord" / "rules.toml").write_text("version = 2\n")
+    ended = home.run("relay", "test", str(mail), HANDRAISER_TEMPLATES_DIR=str(broken))
+    assert "fjell-fjord/rules.toml:1:1: /version" in ended.stderr
 
 
 def test_check_says_which_secrets_replicas_lack(home: Home):

@@ -13,7 +13,7 @@ import pytest
 from mjml import mjml2html
 
 from handraiser.errors import HandraiserError, TemplateFault, TemplateRefused, TimeLimitExceeded, WorkerDied
-from handraiser.isolate import Isolate
+from handraiser.isolate import Isolate, Workers
 
 
 @pytest.fixture
@@ -137,3 +137,33 @@ async def test_closing_twice_is_fine_and_a_later_call_starts_again():
     assert await isolate.call(add, 1, other=1) == 2
     isolate.close()
     isolate.close()
+
+
+@pytest.fixture
+async def workers() -> AsyncIterator[Workers]:
+    opened = Workers(2, seconds=20)
+    await opened.warm(process_id)
+    yield opened
+    opened.close()
+
+
+async def test_two_workers_work_at_the_same_time_and_a_stalled_one_does_not_stop_the_other(workers: Workers):
+    stalled = asyncio.create_task(workers.call(sleep, 60, seconds=1.0))
+    await asyncio.sleep(0.05)
+    others = [await workers.call(process_id) for _ in range(5)]
+
+    assert not stalled.done()
+    assert len(set(others)) == 1
+    with pytest.raises(TimeLimitExceeded):
+        await stalled
+    assert await workers.call(add, 1, other=1) == 2
+
+
+async def test_who_finds_no_worker_free_waits_no_longer_than_its_time(workers: Workers):
+    busy = [asyncio.create_task(workers.call(sleep, 1.5, seconds=20)) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    with pytest.raises(TimeLimitExceeded, match=r"no worker was free within 0\.1 seconds"):
+        await workers.call(process_id, seconds=0.1)
+
+    assert await workers.call(add, 1, other=1) == 2, "waited until one was"
+    assert await asyncio.gather(*busy) == ["slept", "slept"]

@@ -204,3 +204,34 @@ def test_settings_are_never_changed_after_the_start():
     changed: Any = load({})
     with pytest.raises(ValueError):
         changed.message_days = 40
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"relay_next_hop": "http://hop.example"}, "smtp://host:port"),
+        ({"relay_listen": "2525"}, "host:port"),
+        ({"relay_peers": "10.0.0.0/8, 198.51.100.0/33"}, "198.51.100.0/33"),
+        ({"relay_peers": "0.0.0.0/0"}, "no private network"),
+        ({"relay_users": "shop:short"}, "at least 12 characters"),
+        ({"relay_users": "shop:" + SECRET + ",shop:" + SECRET}, "each name once"),
+        ({"relay_users": "shop:" + SECRET}, "nobody could log in"),
+        ({"relay_tls_required": "true"}, "needs relay_tls_certificate"),
+        ({"relay_name": "no name"}, "pattern"),
+        ({"relay_data_seconds": "600"}, "540"),
+    ],
+)
+def test_a_relay_that_would_be_open_or_shut_for_everybody_is_refused(given: dict[str, str], words: str):
+    told = str(refused({f"HANDRAISER_{name.upper()}": value for name, value in given.items()}))
+
+    assert words in told
+    assert SECRET not in told
+
+
+def test_a_relay_may_be_reached_from_anywhere_by_those_who_log_in():
+    users = {"HANDRAISER_RELAY_USERS": "shop:" + SECRET, "HANDRAISER_RELAY_AUTH_WITHOUT_TLS": "true"}
+    settings = load({"HANDRAISER_RELAY_PEERS": "0.0.0.0/0,::/0", "HANDRAISER_RELAY_LISTEN": "[::1]:25", **users})
+
+    assert settings.relay_peers == ("0.0.0.0/0", "::/0")
+    assert settings.relay_host_and_port == ("::1", 25)
+    assert SECRET not in repr(settings)

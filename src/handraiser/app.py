@@ -331,17 +331,6 @@ async def run(
         await runner.cleanup()
 
 
-async def serve(settings: Settings) -> None:
-    """``handraiser serve``."""
-
-    async def without_mail() -> None:
-        if not settings.smtp_url:
-            log.warning("smtp_url is not set: confirmation mails wait in the outbox")
-
-    async with open_service(settings) as service:
-        await run(service, web_app(service), without_mail)
-
-
 def clock() -> int:
     """Now, in ms UTC."""
     return time.time_ns() // 1_000_000

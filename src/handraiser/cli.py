@@ -78,13 +78,14 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, 
 
 @cli.command()
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes (PostgreSQL only).")
+@click.option("--relay", is_flag=True, help="Open the SMTP relay too (relay_listen, relay_next_hop).")
 @click.pass_context
-def serve(context: click.Context, workers: int) -> None:
+def serve(context: click.Context, workers: int, relay: bool) -> None:
     """Serve until SIGTERM, then drain.
 
     Readiness goes down first, then what is at work is finished.
     """
-    from handraiser.app import serve as serve_app
+    from handraiser.serving import serve as serve_app
 
     settings = _settings(context)
     if workers > 1:
@@ -96,7 +97,7 @@ def serve(context: click.Context, workers: int) -> None:
             "One command runs one worker: start one for each core, on ports of their own behind a load balancer."
         )
     log_to(settings.log_level)
-    _run(serve_app(settings))
+    _run(serve_app(settings, relay=relay))
 
 
 @cli.command()
@@ -372,3 +373,24 @@ def customers_export(context: click.Context, customer: str, shop: str) -> None:
 def customers_erase(context: click.Context, customer: str, shop: str, as_json: bool) -> None:
     """Erase a customer (an address or your own id); the ledger keeps a pseudonym."""
     print_value(_command(context, "customers.erase", shop=shop, customer=customer), as_json=as_json)
+
+
+@cli.group()
+def relay() -> None:
+    """The SMTP relay."""
+
+
+@relay.command("test")
+@click.argument("mail", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--shop", help="Only the rules of this shop.")
+@click.option("--from", "sender", help="The envelope's sender (default: Return-Path, else From).")
+@as_json
+@click.pass_context
+def relay_test(context: click.Context, mail: Path, shop: str | None, sender: str | None, as_json: bool) -> None:
+    """Show which rule a mail falls under, what is read out of it, and why it would pass as it is.
+
+    Needs no server and no database, and sends nothing.
+    """
+    from handraiser.commands import relay_test as test_mail
+
+    print_value(test_mail(_settings(context), mail, shop, sender), as_json=as_json)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handraiser.app import complete, open_service
 from handraiser.core.letter import Options
 from handraiser.core.payload import parse
 from handraiser.doors import control
-from handraiser.errors import HandraiserError, Refused, SettingsRefused, StoreError
+from handraiser.errors import HandraiserError, Refused, SettingsRefused, StoreError, TemplateRefused
 from handraiser.prove import Moved
 from handraiser.settings import Settings
 from handraiser.store import schema
 from handraiser.store.database import Database
-from handraiser.template_files import read_shop_rules
+from handraiser.template_files import read_shop_rules, read_signing_keys
+
+if TYPE_CHECKING:
+    from handraiser.core.rules.match import Heading, ShopRule
+    from handraiser.core.rules.recognise import Recognised, Unrecognised
 
 LONG = frozenset({"consents.rebuild"})
 """Commands that take as long as there is data; nobody who waits for one is told that it failed."""
@@ -80,7 +85,7 @@ async def check(settings: Settings) -> list[str]:
     faults = [
         *_check_secrets(settings),
         *await _check_templates(settings),
-        *map(str, read_shop_rules(settings.templates)[1]),
+        *_check_rules(settings),
         *await _check_schema(settings),
     ]
     return list(dict.fromkeys(faults))
@@ -95,6 +100,12 @@ def _check_secrets(settings: Settings) -> list[str]:
     except SettingsRefused as error:
         return [f"settings: {fault.pointer}: {fault.detail}" for fault in error.faults]
     return []
+
+
+def _check_rules(settings: Settings) -> list[str]:
+    """Faults of the rules for finished mail, and keys that cannot be read."""
+    rules, faults = read_shop_rules(settings.templates)
+    return [str(fault) for fault in (*faults, *read_signing_keys(settings.templates, rules)[1])]
 
 
 async def _check_templates(settings: Settings) -> list[str]:
@@ -155,3 +166,67 @@ async def _opened(settings: Settings) -> Database:
     return await Database.open(
         settings.database, migrate=False, pooler=settings.database_pooler, seconds=settings.store_seconds
     )
+
+
+def relay_test(settings: Settings, mail: Path, shop: str | None, sender: str | None) -> dict[str, Any]:
+    """What the relay would make of a mail in a file: for each rule what speaks against it, the rule that counts, what
+    is read out, and why the mail would pass as it is ("" where it goes on to be enriched).
+
+    Without ``sender`` the Return-Path is the envelope's sender, else the From; the To is its recipient. Raises
+    :class:`TemplateRefused` when a rules file has faults.
+    """
+    from handraiser.core.rules.file import FIELDS
+    from handraiser.core.rules.match import Heading, address_of, candidates, heading_of
+    from handraiser.core.rules.recognise import Unrecognised, recognise
+
+    rules, faults = read_shop_rules(settings.templates)
+    if faults:
+        raise TemplateRefused(faults)
+    rules = tuple(one for one in rules if shop in (None, one.shop))
+    raw = re.sub(rb"\r\n|\r|\n", b"\r\n", mail.read_bytes())
+    fields = heading_of(raw, "").fields
+    known = Heading("", fields)
+    if sender is None:
+        sender = (address_of(known.only("return-path")) or address_of(known.only("from"))).strip()
+    heading = Heading(sender, fields)
+    possible = candidates(rules, heading)
+    found = recognise(raw, sender, possible, max_bytes=settings.relay_enrich_bytes)
+    reader = address_of(heading.only("to"))
+    told: dict[str, Any] = {
+        "envelope_from": sender,
+        "reader": reader,
+        "rules": list(_verdicts(rules, heading, found)),
+        "reason": found.reason if isinstance(found, Unrecognised) else "" if reader else "to_differs",
+    }
+    told["then"] = f"passes as it is: {told['reason']}" if told["reason"] else "goes on to be enriched"
+    if isinstance(found, Unrecognised):
+        return told
+    rule = found.rule
+    return told | {
+        "shop": found.shop,
+        "rule": rule.id,
+        "type": rule.type,
+        "values": found.values,
+        "missing": [name for name in FIELDS if getattr(rule.extract, name) and name not in found.values],
+        "place": rule.place.model_dump(mode="json"),
+        "soft_opt_in": rule.soft_opt_in.model_dump(mode="json") if rule.soft_opt_in else None,
+        "copies": list(rule.copies),
+        "signed": found.signed,
+        "signed_anew": rule.dkim.policy == "resign",
+    }
+
+
+def _verdicts(
+    rules: Sequence[ShopRule], heading: Heading, found: Recognised | Unrecognised
+) -> Iterator[dict[str, str]]:
+    """What became of each rule, in words."""
+    from handraiser.core.rules.match import objection
+
+    counted = False
+    winner = (found.shop, getattr(found.rule, "id", found.rule))
+    for one in rules:
+        missing = f"no JSON-LD {one.rule.match.json_ld}" if one.rule.match.json_ld else "the mail cannot be read"
+        verdict = objection(one.rule, heading) or ("an earlier one counts" if counted else missing)
+        if (one.shop, one.rule.id) == winner:
+            counted, verdict = True, "counts"
+        yield {"shop": one.shop, "rule": one.rule.id, "verdict": verdict}

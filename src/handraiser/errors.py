@@ -89,6 +89,10 @@ class FillFailed(HandraiserError):
     """A compiled template could not be filled with this data."""
 
 
+class SigningFailed(HandraiserError):
+    """A finished mail could not be signed: a key that is none, or headers that a signer cannot read."""
+
+
 class LinkError(HandraiserError):
     """The root of what can be wrong with a signed link."""
 

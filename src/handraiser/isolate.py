@@ -86,6 +86,42 @@ class Isolate:
         self._kill()
 
 
+class Workers:
+    """Several isolated workers behind one call. Whoever finds all of them busy waits, but no longer than its time."""
+
+    def __init__(self, count: int, *, seconds: float = 10.0, memory_bytes: int = 1_000_000_000) -> None:
+        self._all = [Isolate(seconds=seconds, memory_bytes=memory_bytes) for _ in range(count)]
+        self._free: asyncio.LifoQueue[Isolate] = asyncio.LifoQueue()
+        self._seconds = seconds
+        for one in self._all:
+            self._free.put_nowait(one)
+
+    async def warm(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Start every worker and have it do ``function`` once, so that the first real call finds it awake."""
+        await asyncio.gather(*(one.call(function, *args, seconds=_START_SECONDS, **kwargs) for one in self._all))
+
+    async def call(self, function: Callable[..., T], *args: Any, seconds: float | None = None, **kwargs: Any) -> T:
+        """As :meth:`Isolate.call`, in the first worker that is free.
+
+        Waiting for one counts: what has not begun within ``seconds`` raises :class:`TimeLimitExceeded` too.
+        """
+        limit = seconds or self._seconds
+        try:
+            async with asyncio.timeout(limit):
+                worker = await self._free.get()
+        except TimeoutError:
+            raise TimeLimitExceeded(f"no worker was free within {limit:g} seconds") from None
+        try:
+            return await worker.call(function, *args, seconds=limit, **kwargs)
+        finally:
+            self._free.put_nowait(worker)
+
+    def close(self) -> None:
+        """End the workers; may be called again."""
+        for one in self._all:
+            one.close()
+
+
 def _work(pipe: Connection, memory_bytes: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the serving process decides
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))

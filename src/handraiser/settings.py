@@ -13,10 +13,10 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from handraiser.errors import Fault, SettingsRefused
 
@@ -76,6 +76,42 @@ class Settings(BaseModel):
         "", repr=False, description="smtp[s]://[user:password@]host[:port] that takes our own confirmation mails"
     )
     templates_dir: Path | None = Field(None, description="own templates instead of the built-in ones")
+    relay_listen: str = Field("127.0.0.1:2525", description="host:port of the SMTP door of serve --relay")
+    relay_next_hop: str = Field(
+        "", repr=False, description="smtp[s]://[user:password@]host[:port] that takes the relay's mail"
+    )
+    relay_next_hop_tls: Literal["auto", "verify", "off"] = Field(
+        "auto", description="STARTTLS to the next hop: where it is offered, always with a checked certificate, or never"
+    )
+    relay_name: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9.-]{0,253}$",
+        description="the relay's name in greetings and Received; empty = the host's",
+    )
+    relay_peers: tuple[str, ...] = Field(
+        (), description="networks (CIDR) that may send to the relay; none = this machine"
+    )
+    relay_users: str = Field(
+        "", repr=False, description="name:password,… who must log in to the relay; empty = nobody must"
+    )
+    relay_auth_without_tls: bool = Field(False, description="passwords may come to the relay in the clear")
+    relay_tls_certificate: Path | None = Field(None, description="PEM chain with which the relay offers STARTTLS")
+    relay_tls_key: Path | None = Field(
+        None, description="PEM private key of relay_tls_certificate; none = in the same file"
+    )
+    relay_tls_required: bool = Field(False, description="the relay takes no mail without STARTTLS")
+    relay_mail_bytes: int = Field(26_214_400, ge=100_000, le=200_000_000, description="largest mail relayed, bytes")
+    relay_enrich_bytes: int = Field(5_000_000, ge=10_000, le=25_000_000, description="largest mail enriched, bytes")
+    relay_enrich_seconds: float = Field(2.0, gt=0, le=30, description="longest time for one step of enriching, seconds")
+    relay_workers: int = Field(2, ge=1, le=64, description="processes in which finished mail is read and enriched")
+    relay_sessions: int = Field(200, ge=1, le=10_000, description="most SMTP sessions at a time")
+    relay_connections: int = Field(20, ge=1, le=1_000, description="most connections to the next hop at a time")
+    relay_hop_seconds: float = Field(
+        30.0, gt=0, le=300, description="longest wait for the next hop, but for its answer to a mail, seconds"
+    )
+    relay_data_seconds: float = Field(
+        240.0, gt=0, le=540, description="longest wait for the next hop's answer to a mail, seconds"
+    )
     trusted_proxies: tuple[str, ...] = Field((), description="networks (CIDR) whose X-Forwarded-For and -Proto count")
     hosting_networks: tuple[str, ...] = Field(
         (), description="networks (CIDR) of data centres: a visit from there is doubted, never refused"
@@ -98,19 +134,19 @@ class Settings(BaseModel):
     )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least severe log line written")
 
-    @field_validator("trusted_proxies", "hosting_networks", mode="before")
+    @field_validator("trusted_proxies", "hosting_networks", "relay_peers", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("trusted_proxies", "hosting_networks")
+    @field_validator("trusted_proxies", "hosting_networks", "relay_peers")
     @classmethod
     def _valid_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
             ipaddress.ip_network(network)
         return value
 
-    @field_validator("listen")
+    @field_validator("listen", "relay_listen")
     @classmethod
     def _host_and_port(cls, value: str) -> str:
         host, _, port = value.rpartition(":")
@@ -132,7 +168,7 @@ class Settings(BaseModel):
             raise ValueError("write sqlite:///file or postgresql://user@host/name")
         return value
 
-    @field_validator("smtp_url")
+    @field_validator("smtp_url", "relay_next_hop")
     @classmethod
     def _hop(cls, value: str) -> str:
         if not value:
@@ -148,6 +184,31 @@ class Settings(BaseModel):
         if port == 0 or (parts.username is None) != (parts.password is None):
             raise ValueError(wanted)
         return value
+
+    @field_validator("relay_users")
+    @classmethod
+    def _users(cls, value: str) -> str:
+        names = [part.partition(":")[0] for part in value.split(",")] if value else []
+        if value and not all(re.fullmatch("[^\\s:]+:[!-~]{12,}", part) for part in value.split(",")):
+            raise ValueError(
+                "write name:password,…; a password has at least 12 characters, no space or comma among them"
+            )
+        if len(set(names)) < len(names):
+            raise ValueError("each name once")
+        return value
+
+    @model_validator(mode="after")
+    def _no_open_relay(self) -> Self:
+        far = [one for one in self.relay_peers if not ipaddress.ip_network(one).is_private]
+        if far and not self.relay_users:
+            raise ValueError(
+                f"relay_peers: {far[0]} is no private network; give relay_users, so that nobody else can send"
+            )
+        if self.relay_users and self.relay_tls_certificate is None and not self.relay_auth_without_tls:
+            raise ValueError("relay_users: nobody could log in; give relay_tls_certificate (or relay_auth_without_tls)")
+        if self.relay_tls_required and self.relay_tls_certificate is None:
+            raise ValueError("relay_tls_required: STARTTLS needs relay_tls_certificate")
+        return self
 
     @field_validator("pepper")
     @classmethod
@@ -183,6 +244,11 @@ class Settings(BaseModel):
     @property
     def port(self) -> int:
         return int(self.listen.rpartition(":")[2])
+
+    @property
+    def relay_host_and_port(self) -> tuple[str, int]:
+        host, _, port = self.relay_listen.rpartition(":")
+        return host.strip("[]"), int(port)
 
     @property
     def origin(self) -> str:

@@ -59,7 +59,8 @@ def log_to(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    for chatty in ("aiohttp.access", "mail.log"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 class Metrics:
@@ -92,6 +93,9 @@ class Metrics:
         )
         self.carried = Counter(
             "handraiser_carried", "Outbox events handed over, or not", ["carrier", "outcome"], registry=self.registry
+        )
+        self.relayed = Counter(
+            "handraiser_relayed", "Mails that came to the relay", ["outcome", "reason"], registry=self.registry
         )
         self.store_errors = Counter("handraiser_store_errors", "Database faults met", registry=self.registry)
         self.queue = Gauge("handraiser_write_queue", "Writes waiting for a commit", registry=self.registry)

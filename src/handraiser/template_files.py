@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from babel import Locale
 from babel.messages import pofile
 
 from handraiser.core.block import Purpose, read_purpose
 from handraiser.core.mjml.compile import Direction
-from handraiser.core.rules.file import read_rules
-from handraiser.core.rules.match import ShopRule
 from handraiser.errors import TemplateFault, TemplateRefused
+
+if TYPE_CHECKING:
+    from handraiser.core.rules.match import ShopRule
 
 Words = Mapping[str, Mapping[str, str]]
 """Language -> English text -> translated text."""
@@ -82,11 +83,36 @@ def read_starter(root: Path) -> tuple[list[dict[str, Any]], list[Purpose]]:
     return contents, purposes
 
 
+def read_signing_keys(
+    root: Path, rules: Sequence[ShopRule]
+) -> tuple[dict[tuple[str, str], bytes], list[TemplateFault]]:
+    """The private keys (PEM) of the rules that sign, by shop and rule, and every one that is missing.
+
+    A relative ``key_file`` begins at the shop's folder.
+    """
+    keys: dict[tuple[str, str], bytes] = {}
+    faults: list[TemplateFault] = []
+    for one in rules:
+        dkim = one.rule.dkim
+        if dkim.policy == "resign":
+            path = root / "shops" / one.shop / dkim.key_file
+            try:
+                keys[one.shop, one.rule.id] = path.read_bytes()
+            except OSError as error:
+                told = f"rule {one.rule.id}: dkim.key_file: {error.strerror}"
+                faults.append(TemplateFault(f"{one.shop}/rules.toml", 1, 1, "unreadable", told))
+    return keys, faults
+
+
 def read_shop_rules(root: Path) -> tuple[tuple[ShopRule, ...], list[TemplateFault]]:
     """The rules for finished mail of every shop (``shops/<slug>/rules.toml``, in the slugs' order), and every fault.
 
     Of a file with faults no rule counts: its shop's mail passes as it is.
     """
+    # Only what reads finished mail pays for its parsers.
+    from handraiser.core.rules.file import read_rules
+    from handraiser.core.rules.match import ShopRule
+
     rules: list[ShopRule] = []
     faults: list[TemplateFault] = []
     for path in sorted((root / "shops").glob("*/rules.toml")):

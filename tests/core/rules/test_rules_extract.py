@@ -33,7 +33,7 @@ def rule(*extracts: str, match: str = 'subject = ""\nheader = { From = true }') 
 
 
 def sight(html: str = "", text: str = "", **fields: str) -> Sight:
-    return Sight(Heading("", [(name.replace("_", "-"), value) for name, value in fields.items()]), html, text)
+    return Sight(Heading("", [(name.replace("_", "-"), value.encode()) for name, value in fields.items()]), html, text)
 
 
 def test_each_source_gives_what_stands_there():

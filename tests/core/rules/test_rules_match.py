@@ -39,11 +39,12 @@ match = { from = "orders@tents.example" }
     )
 ]
 OFF, SHOPWARE, MARKED, BY_SUBJECT, REST = (one.rule for one in RULES)
+FIELDS = {"x_shopware_event_name": "checkout.order.placed.v2", "x_sales_channel": "7"}
 JSON_LD = '<script type="application/ld+json">{"@type": "http://schema.org/Order"}</script>'
 
 
 def heading(sender: str = "bounce@tents.example", **fields: str) -> Heading:
-    return Heading(sender, [(name.replace("_", "-"), value) for name, value in fields.items()])
+    return Heading(sender, [(name.replace("_", "-"), value.encode()) for name, value in fields.items()])
 
 
 def named(found: tuple[ShopRule, ...]) -> list[str]:
@@ -51,10 +52,10 @@ def named(found: tuple[ShopRule, ...]) -> list[str]:
 
 
 def test_every_condition_must_hold_and_what_does_not_is_told():
-    whole = heading(x_shopware_event_name="checkout.order.placed.v2", x_sales_channel="7")
+    whole = heading(**FIELDS)
 
     assert objection(SHOPWARE, whole) == ""
-    assert objection(SHOPWARE, heading("x@other.example", **dict(whole.fields))) == "another envelope sender"
+    assert objection(SHOPWARE, heading("x@other.example", **FIELDS)) == "another envelope sender"
     assert (
         objection(SHOPWARE, heading(x_shopware_event_name="x", x_sales_channel="7")) == "another X-Shopware-Event-Name"
     )
@@ -87,7 +88,6 @@ def test_a_from_is_compared_by_its_address(sender: str):
         "",
         "a@tents.example, orders@tents.example",
         "orders@tents.example.evil.example",
-        "x <orders@tents.example",
         "tents",
     ],
 )
@@ -96,7 +96,7 @@ def test_a_from_that_is_not_one_address_of_the_shop_matches_nothing(sender: str)
 
 
 def test_a_header_that_stands_twice_is_not_what_readers_agree_on():
-    assert objection(REST, Heading("", [("from", "orders@tents.example"), ("from", "orders@tents.example")]))
+    assert objection(REST, Heading("", [("from", b"orders@tents.example")] * 2))
 
 
 def test_the_first_rule_wins_and_the_body_is_asked_only_where_a_rule_wants_it():
@@ -115,5 +115,13 @@ def test_what_no_rule_matches_is_nobodys():
 
 def test_one_address_is_read_and_more_than_one_is_none():
     assert address_of("Alice <Alice@Example.COM>") == "alice@example.com"
-    assert address_of("alice@example.com, bob@example.com") == ""
+    assert address_of('"alice@example.com" <alice@example.com>') == "alice@example.com"
+    for several in (
+        "alice@example.com, bob@example.com",
+        "bob@example.com, Alice <alice@example.com>",
+        "",
+        "<",
+        "a,b;",
+    ):
+        assert address_of(several) == ""
     assert address_of("undisclosed-recipients:;") == ""

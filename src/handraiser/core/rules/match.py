@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from email.utils import getaddresses
 
-from handraiser.core.mailbox import normalise_address, split_mailbox
+from handraiser.core.mailbox import normalise_address
 from handraiser.core.rules.file import Rule
 from handraiser.core.rules.json_ld import has_type, nodes
 from handraiser.core.rules.pattern import find
+from handraiser.core.splice.mime_fields import Field, decoded
 
 HEADER_LENGTH = 1000
 """How much of a header is searched."""
+
+_FIELD = re.compile(rb"([!-9;-~]+):([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)(?:\r?\n|\Z)")
 
 
 @dataclass(frozen=True, slots=True)
 class Heading:
     """What of a mail is known before its body is read: the envelope's sender ("" is the null sender), and the header
-    fields, decoded, names in lower case, in their order."""
+    fields in their order."""
 
     sender: str
-    fields: Sequence[tuple[str, str]]
+    fields: Sequence[Field]
 
     def all(self, name: str) -> list[str]:
-        """All values of a header."""
-        return [value[:HEADER_LENGTH] for key, value in self.fields if key == name.lower()]
+        """All values of a header, decoded."""
+        return [decoded(value)[:HEADER_LENGTH] for key, value in self.fields if key == name.lower()]
 
     def only(self, name: str) -> str:
         """The value of a header that stands there once, else ""."""
         found = self.all(name)
         return found[0] if len(found) == 1 else ""
+
+
+def heading_of(raw: bytes, sender: str) -> Heading:
+    """The heading of a mail as it came, without a look at its body. Of broken headers what comes first is told."""
+    fields: list[Field] = []
+    at = 0
+    while match := _FIELD.match(raw, at):
+        fields.append((match[1].decode("ascii").lower(), match[2]))
+        at = match.end()
+    return Heading(sender, fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +57,9 @@ class ShopRule:
 
 def address_of(value: str) -> str:
     """The one address of a From or To header, normalised; "" where there are more, or it is none."""
+    found = getaddresses([value])
     try:
-        return normalise_address(split_mailbox(value)[1]) if value.count("@") == 1 or "<" in value else ""
+        return normalise_address(found[0][1]) if len(found) == 1 else ""
     except ValueError:
         return ""
 

@@ -37,7 +37,7 @@ _NEVER = {
     "message/partial": Reason.PARTIAL_MESSAGE,
     "message/external-body": Reason.EXTERNAL_BODY,
 }
-_SIGNING = frozenset(("dkim-signature", "arc-seal", "arc-message-signature", "domainkey-signature"))
+SIGNING = frozenset(("dkim-signature", "arc-seal", "arc-message-signature", "domainkey-signature"))
 # A word that is found fast, and the line it stands for.
 _INLINE = (
     ("-BEGIN PGP ", re.compile(r"^-----BEGIN PGP ", re.MULTILINE), Reason.INLINE_PGP),
@@ -127,7 +127,7 @@ def _may_be_touched(root: Part, signed_ok: bool) -> None:
             raise Doubt(Reason.CONTENT_MD5)
         if part.kind.startswith("multipart/") and encoding_of(part) not in ("7bit", "8bit", "binary"):
             raise Doubt(Reason.UNKNOWN_ENCODING)
-    if not signed_ok and names & _SIGNING:
+    if not signed_ok and names & SIGNING:
         raise Doubt(Reason.DKIM_SIGNED)
     if "list-id" in names:
         raise Doubt(Reason.MAILING_LIST)
