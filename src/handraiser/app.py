@@ -17,8 +17,9 @@ from typing import Any
 
 from aiohttp import web
 
-from handraiser.answer import Answer
-from handraiser.answer.confirming import EVENT, Confirming
+from handraiser.answer import Answer, preference_letters
+from handraiser.answer.confirming import EVENT, Confirming, template_of
+from handraiser.answer.preference_letters import PreferenceLetters
 from handraiser.core import market
 from handraiser.core.catalogue import Shelf
 from handraiser.core.ledger_head import HeadKeys
@@ -36,7 +37,9 @@ from handraiser.doors.mailer import carriers
 from handraiser.doors.openapi import Operation, Reference
 from handraiser.doors.orders import Orders
 from handraiser.doors.outbox import Outbox
+from handraiser.doors.page_frame import Frame
 from handraiser.doors.pages import Pages
+from handraiser.doors.preferences import Preferences
 from handraiser.doors.purposes import Purposes
 from handraiser.doors.touchpoints import Touchpoints
 from handraiser.doors.web import Front, Health, static_routes
@@ -255,10 +258,12 @@ def _publish(
 
 def _outbox(settings: Settings, database: Database, words: Callable[[str], Mapping[str, str]], **shared: Any) -> Outbox:
     """What leaves by itself, and who writes it."""
-    template = (settings.templates / "emails" / "confirmation.html").read_text(encoding="utf-8")
-    needed = {name: shared[name] for name in ("links", "markets", "sealer", "clock")}
-    confirming = Confirming(database=database, template=template, words=words, **needed)
-    return Outbox(database, carriers(settings.smtp_url, {EVENT: confirming.letter}), shared["clock"])
+    source = (settings.templates / "emails" / "confirmation.html").read_text(encoding="utf-8")
+    given: dict[str, Any] = {"database": database, "template": template_of(source), "words": words}
+    given |= {name: shared[name] for name in ("links", "sealer")}
+    confirming = Confirming(markets=shared["markets"], clock=shared["clock"], **given)
+    letters = {EVENT: confirming.letter, preference_letters.EVENT: PreferenceLetters(**given).letter}
+    return Outbox(database, carriers(settings.smtp_url, letters), shared["clock"])
 
 
 def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Application:
@@ -277,12 +282,14 @@ def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Applicat
     )
     operations: list[Operation] = [one for door in v1 for one in door.operations()]
     reference = Reference(operations, settings.origin, settings.templates / "docs")
-    pages = Pages(answer=service.answer, templates=settings.templates, words=service.words, settings=settings)
+    answer = service.answer
+    frame = Frame(nonce=answer.nonce, templates=settings.templates, words=service.words, settings=settings)
     front = Front(service.metrics, settings.trusted_proxies)
     application = web.Application(middlewares=[service.health.watch, front.middleware])
     application.add_routes([one.route() for one in operations])
     for routes in (
-        pages.routes(),
+        Pages(answer, frame).routes(),
+        Preferences(answer, frame).routes(),
         more,
         reference.routes(),
         static_routes(settings.templates),

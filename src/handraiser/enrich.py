@@ -236,9 +236,8 @@ class Enrich:
 
     def _situation(self, letter: Letter, known: Known | None, *, asking: bool, settled: bool) -> Situation:
         email, shop = letter.email, letter.shop
-        customer = email["customer"]
+        customer, soft = email["customer"], email.get("soft_opt_in", {})
         facts = known or Known()
-        soft = email.get("soft_opt_in", {})
         return Situation(
             mode=shop.mode,
             market=letter.market,
@@ -262,6 +261,7 @@ class Enrich:
             fresh_days=shortest(letter.market.fresh_days, shop.fresh_days),
             told_at=facts.told_at,
             barred=facts.barred,
+            paused_until=facts.paused_until,
             asks=[Asked(ask.at, ask.purpose, ask.block) for ask in facts.asks],
             marketing={purpose: one["state"] for purpose, one in customer.get("marketing", {}).items()},
             notice_at_collection=soft.get("notice_at_collection", False),

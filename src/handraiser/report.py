@@ -10,9 +10,10 @@ from handraiser.core.consent import Entry, Event
 from handraiser.core.links import LinkKind
 from handraiser.core.mailbox import lookup
 from handraiser.core.placement import Decision
+from handraiser.core.preference import Preference
 from handraiser.core.shop import Shop
 from handraiser.errors import NotFound
-from handraiser.store import clicks, ledger, ledger_entries, messages, outbox, shops, subjects
+from handraiser.store import clicks, ledger, ledger_entries, messages, outbox, preferences, shops, subjects
 from handraiser.store.database import Database
 from handraiser.store.messages import StoredMessage
 from handraiser.store.outbox import OutboxRow
@@ -96,6 +97,7 @@ class Report:
         standing = await ledger.standing_of(self._database, controller_id, subject.id)
         entries = await ledger_entries.of_subject(self._database, controller_id, subject.id)
         known_as = await subjects.external_ids(self._database, controller_id, subject.id)
+        prefers = await preferences.of_subject(self._database, controller_id, subject.id)
         channels: dict[str, dict[str, str]] = {}
         for one in standing:
             if one.channel != EMAIL:
@@ -103,6 +105,8 @@ class Report:
         return {
             "standing": {one.purpose: one.state for one in standing if one.channel == EMAIL},
             "channels": channels,
+            "preferences": {purpose: one.as_json() for purpose, one in prefers.chosen.items()},
+            "paused_until": prefers.paused_until or None,
             "entries": [entry_json(entry) for entry in entries],
             "customer_ids": [external_id for shop_id, external_id in known_as if shop_id == shop.id],
         }
@@ -204,5 +208,7 @@ def entry_json(entry: Entry) -> dict[str, Any]:
         "verdict_reasons": list(entry.verdict_reasons),
         "jurisdiction": entry.jurisdiction,
         "rule_version": entry.rule_version,
+        "preference": Preference.from_json(entry.preference).as_json() if entry.preference else None,
+        "expires_at": entry.expires_at,
         "leaf_hash": entry.leaf_hash.hex(),
     }

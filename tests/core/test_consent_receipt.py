@@ -10,6 +10,7 @@ from jsonschema import Draft4Validator
 
 from choices import NOW
 from handraiser.core.consent import Entry, Event
+from handraiser.core.preference import PREFERS
 from handraiser.core.receipt import Shown, dpv, kantara
 from handraiser.core.shop import Controller
 from handraiser.errors import Refused
@@ -173,12 +174,18 @@ def test_the_dpv_receipt_holds_every_mandatory_field(field: str):
     assert value
 
 
-@pytest.mark.parametrize("event", list(Event))
+@pytest.mark.parametrize("event", [event for event in Event if event not in PREFERS])
 def test_every_event_has_its_status_in_dpv(event: Event):
     status = dpv(replace(GRANT, event=event), TENTS, SHOWN, NOW)["dpv:hasRecord"]["dpv:hasConsentStatus"]
 
     assert status["@type"].startswith(("dpv:Consent", "dpv:Renewed"))
     assert (status["@type"] in ("dpv:ConsentGiven", "dpv:RenewedConsentGiven")) is (event in ("granted", "renewed"))
+
+
+@pytest.mark.parametrize("event", sorted(PREFERS))
+def test_what_says_how_and_not_whether_is_no_consent_and_has_no_receipt(event: Event):
+    with pytest.raises(Refused, match="changes no consent"):
+        dpv(replace(GRANT, event=event), TENTS, SHOWN, NOW)
 
 
 def test_every_prefix_that_is_used_is_explained():

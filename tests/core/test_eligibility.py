@@ -37,6 +37,8 @@ SKIPS: list[tuple[str, Any, dict[str, Any]]] = [
     ("mode", tips, {"mode": "observe"}),
     ("addressee", ask(), {"to_other": True}),
     ("no_sale", ask(), {"live_sale": False}),
+    ("paused", ask(), {"paused_until": NOW + 1}),
+    ("paused", offer, {"paused_until": NOW + 1}),
     ("store_unavailable", ask(), {"store_ok": False}),
     ("standing_unknown", ask(), {"standing_known": False}),
     ("standing_unknown", rating, {"store_ok": False}),

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from asked import Asked
+from handraiser.store.database import Database
+from handraiser.store.journal import Journal
+from handraiser.store.writer import Writer
+from visiting import Browser, visiting
 
 
 @pytest.fixture
@@ -36,3 +43,19 @@ def certificate(tmp_path: Path) -> Path:
         + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return path
+
+
+@pytest.fixture
+async def asked(database: Database, writer: Writer, tmp_path: Path) -> AsyncIterator[Asked]:
+    """Two shops whose customers were asked."""
+    made = Asked(database, writer, Journal(tmp_path / "withdrawals.journal"))
+    await made.put()
+    yield made
+    await made.answer.close()
+
+
+@pytest.fixture
+async def browser(asked: Asked) -> AsyncIterator[Browser]:
+    """A browser before their pages."""
+    async with visiting(asked) as one:
+        yield one

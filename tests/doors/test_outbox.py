@@ -11,7 +11,7 @@ import pytest
 
 from asked import MARKETS, ROOT, Asked
 from handraiser.answer import ASKS, Action, Visit
-from handraiser.answer.confirming import EVENT, Confirming
+from handraiser.answer.confirming import EVENT, Confirming, template_of
 from handraiser.core.links import LinkKind
 from handraiser.core.person import Evidence
 from handraiser.doors.mailer import carriers
@@ -47,7 +47,7 @@ def outbox_of(asked: Asked, hop: Inbox) -> Outbox:
         links=asked.links,
         markets=MARKETS,
         sealer=Sealer(),
-        template=(ROOT / "emails" / "confirmation.html").read_text(),
+        template=template_of((ROOT / "emails" / "confirmation.html").read_text()),
         words=lambda locale: words_of(WORDS, locale),
         clock=asked.clock,
     )

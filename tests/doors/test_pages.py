@@ -5,42 +5,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
-import aiohttp
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
-from asked import BOAT, LINKS, PROMISE, ROOT, TENT, Asked
+from asked import BOAT, LINKS, PROMISE, TENT, Asked
 from handraiser.core.links import Link, LinkKind, Links, SigningKey
 from handraiser.core.market import LOCKED_LINE
-from handraiser.doors.pages import BODY_LIMIT, Pages
-from handraiser.doors.web import Front
-from handraiser.settings import Settings
+from handraiser.doors.page_frame import BODY_LIMIT
 from handraiser.store import clicks, ledger
-from handraiser.store.database import Database
-from handraiser.store.journal import Journal
 from handraiser.store.ledger import Suppression
 from handraiser.store.messages import StoredMessage
-from handraiser.store.writer import Writer
-from handraiser.telemetry import Metrics
-from handraiser.template_files import read_words, words_of
 from rows import DAY, NOW, TENTS, an_id, of
+from visiting import PRESS, Browser, Said
 
-ALL_WORDS = read_words(ROOT)
-CHROME = {
-    "Host": "tents.localhost",
-    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36",
-    "Accept-Language": "en",
-    "Sec-Fetch-Site": "none",
-    "Sec-Fetch-Mode": "navigate",
-    "Sec-Fetch-User": "?1",
-}
-PRESS = {"Origin": "http://tents.localhost", "Sec-Fetch-Site": "same-origin"}
 SAFARI = {
     "User-Agent": "Mozilla/5.0 (iPhone) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1",
     "Sec-Fetch-User": None,
@@ -49,76 +27,6 @@ STRICT = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none';"
     " frame-ancestors 'none'"
 )
-
-
-@dataclass
-class Said:
-    """One answer of the service."""
-
-    status: int
-    body: str
-    headers: Any
-
-    def field(self, name: str) -> str:
-        found = re.search(rf'name="{name}" value="([^"]*)"', self.body)
-        return found[1] if found else ""
-
-    @property
-    def title(self) -> str:
-        found = re.search(r"<h1>(.*?)</h1>", self.body)
-        return found[1] if found else ""
-
-
-@dataclass
-class Browser:
-    """Sends exactly the headers it is told to, follows nothing and keeps no cookie."""
-
-    session: aiohttp.ClientSession
-    url: str
-
-    async def send(self, method: str, path: str, data: Any = None, **changed: str | None) -> Said:
-        given = CHROME | {name.replace("_", "-"): value for name, value in changed.items()}
-        if isinstance(data, dict):
-            given["Content-Type"] = "application/x-www-form-urlencoded"
-        headers = {name: value for name, value in given.items() if value is not None}
-        async with self.session.request(
-            method, self.url + path, data=data, headers=headers, allow_redirects=False
-        ) as r:
-            return Said(r.status, await r.text(), r.headers)
-
-    async def get(self, path: str, **changed: str | None) -> Said:
-        return await self.send("GET", path, **changed)
-
-    async def press(
-        self, path: str, action: str = "yes", *, trusted: bool = True, page: Said | None = None, **changed: str | None
-    ) -> Said:
-        """Open the page (unless it is given) and press one of its buttons."""
-        page = page or await self.get(path)
-        form = {"nonce": page.field("nonce"), "notice": page.field("notice"), "press": "trusted" if trusted else ""}
-        names = {name.replace("-", "_"): value for name, value in PRESS.items()}
-        return await self.send("POST", path, form | {"action": action}, **(names | changed))
-
-
-@pytest.fixture
-async def asked(database: Database, writer: Writer, tmp_path: Path) -> AsyncIterator[Asked]:
-    made = Asked(database, writer, Journal(tmp_path / "withdrawals.journal"))
-    await made.put()
-    yield made
-    await made.answer.close()
-
-
-@pytest.fixture
-async def browser(asked: Asked) -> AsyncIterator[Browser]:
-    pages = Pages(answer=asked.answer, templates=ROOT, words=lambda tag: words_of(ALL_WORDS, tag), settings=Settings())
-    app = web.Application(middlewares=[Front(Metrics()).middleware])
-    app.add_routes(pages.routes())
-    async with (
-        TestServer(app) as server,
-        aiohttp.ClientSession(
-            cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=["User-Agent", "Content-Type", "Accept"]
-        ) as session,
-    ):
-        yield Browser(session, str(server.make_url("")).rstrip("/"))
 
 
 def o(asked: Asked, message: StoredMessage, kind: LinkKind = LinkKind.OPT_IN) -> str:

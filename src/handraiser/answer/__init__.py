@@ -5,6 +5,22 @@ else, and is kept in a journal while the database is gone.
 """
 
 from handraiser.answer.asks import ASKS, Ask, Opened, Visit
+from handraiser.answer.centre import Centre, Offer
+from handraiser.answer.preferences import Changed, Wanted, Wish
 from handraiser.answer.presses import GIVES, Action, Answer, Told
 
-__all__ = ["ASKS", "GIVES", "Action", "Answer", "Ask", "Opened", "Told", "Visit"]
+__all__ = [
+    "ASKS",
+    "GIVES",
+    "Action",
+    "Answer",
+    "Ask",
+    "Centre",
+    "Changed",
+    "Offer",
+    "Opened",
+    "Told",
+    "Visit",
+    "Wanted",
+    "Wish",
+]

@@ -11,7 +11,7 @@ from handraiser.core import consent
 from handraiser.core.block import Promise
 from handraiser.core.consent import Standing, State
 from handraiser.core.letter import WEB
-from handraiser.core.links import Link, LinkKind, Links
+from handraiser.core.links import OUTLIVE_KEYS, Link, LinkKind, Links
 from handraiser.core.mailbox import masked
 from handraiser.core.market import Markets
 from handraiser.core.person import BURST_MS, Evidence
@@ -77,6 +77,7 @@ class Ask:
     trail: Trail
     grant: str
     trap_token: str
+    preferences_token: str
 
     @property
     def purpose(self) -> str:
@@ -128,7 +129,7 @@ class Asks:
         try:
             shop = await self.shop(link.shop_number)
         except StoreUnavailable:
-            if link.kind is not LinkKind.WITHDRAW:
+            if link.kind not in OUTLIVE_KEYS:
                 raise
             return Opened(token, link, None)
         if shop is None or not _same_host(shop.link_base, visit.host):
@@ -152,7 +153,7 @@ class Asks:
             unproven = await _unproven(session, message)
             version, left = await waiting.version_and_leaving(session, controller_id, subject.id)
             standings = await standings_of(session, controller_id, subject.id)
-            wording = await self._wording(session, controller_id, placement.wording_id or b"")
+            wording = await self.wording(session, controller_id, placement.wording_id or b"")
             now = self._clock()
             trail = await clicks.trail(
                 session, controller_id, message.id, subject.id, kind=int(link.kind), now=now, burst_ms=BURST_MS
@@ -190,9 +191,20 @@ class Asks:
             trail=trail,
             grant=content.get("grant", "press"),
             trap_token=self._links.sign(Link(shop.number, message.id, LinkKind.HONEYPOT)) if shop.honeypot else "",
+            preferences_token=self._preferences(shop, message, unproven=unproven),
         )
 
-    async def _wording(self, session: Reads, controller_id: bytes, wording_id: bytes) -> StoredWording:
+    def _preferences(self, shop: Shop, message: StoredMessage, *, unproven: bool) -> str:
+        """The link to the reader's preferences. A mail's link shows that its reader has the mailbox, as long as it is
+        fresh; a page of the shop's shows it less, or not at all."""
+        link = Link(shop.number, message.subject_id, LinkKind.PREFERENCES)
+        if unproven:
+            return ""
+        on_page = message.touchpoint.startswith(WEB)
+        return self._links.sign(link) if on_page else self._links.dated(link, message.sent_at)
+
+    async def wording(self, session: Reads, controller_id: bytes, wording_id: bytes) -> StoredWording:
+        """A text that was shown, remembered; raises :class:`NotFound` where it is gone."""
         key = (controller_id, wording_id)
         found = self._wordings.get(key)
         if found is None:

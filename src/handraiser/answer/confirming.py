@@ -57,6 +57,14 @@ def confirmation_row(message: StoredMessage) -> OutboxRow:
     )
 
 
+def template_of(text: str) -> jinja2.Template:
+    """The template of a mail of our own, from its source."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(text)
+
+
 class Confirming:
     """Writes confirmation mails from what the store holds; it changes nothing."""
 
@@ -67,17 +75,14 @@ class Confirming:
         links: Links,
         markets: Markets,
         sealer: Sealer,
-        template: str,
+        template: jinja2.Template,
         words: Callable[[str], Mapping[str, str]],
         clock: Callable[[], int],
     ) -> None:
-        """``template`` is the mail's HTML in Jinja; ``words`` gives a language's catalogue."""
+        """``template`` is the mail's HTML (:func:`template_of`); ``words`` gives a language's catalogue."""
         self._database, self._links, self._markets, self._sealer = database, links, markets, sealer
         self._words, self._clock = words, clock
-        environment = jinja2.Environment(
-            autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-        )
-        self._template = environment.from_string(template)
+        self._template = template
 
     async def letter(self, row: OutboxRow) -> Letter | None:
         """The mail of an outbox row; None when nothing waits for it any more: the reader said no, confirmed or was

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from handraiser.answer.asks import Asks, Opened, standings_of
 from handraiser.core import consent
 from handraiser.core.consent import Entry, Standing
-from handraiser.core.links import Link, LinkKind
+from handraiser.core.links import OUTLIVE_KEYS, Link, LinkKind
+from handraiser.core.preference import TOUCHPOINT
 from handraiser.errors import NotFound, StoreError, StoreUnavailable
 from handraiser.store import ledger, subjects
 from handraiser.store.database import Database
@@ -41,21 +42,22 @@ class Leaving:
         self._clock, self._new_id = clock, new_id
         self._applying = asyncio.Lock()
 
-    async def leave(self, opened: Opened, *, one_click: bool) -> int:
-        """Withdraw everything the subject of a withdraw link gave, and ask it no more; returns when that was (ms).
+    async def leave(self, opened: Opened, *, one_click: bool, purpose: str = "") -> int:
+        """Withdraw everything the subject of a withdraw or preferences link gave, and ask it no more; returns when that
+        was (ms). With ``purpose`` that one alone ends, and nothing is said of asking.
 
         Repeating it changes nothing; an unknown or erased subject is answered like any other. While the database is
         gone the link is journalled. Raises :class:`StoreUnavailable` only when the journal cannot take it either.
         """
-        assert opened.link.kind is LinkKind.WITHDRAW
+        assert opened.link.kind in OUTLIVE_KEYS
         at = self._clock()
         try:
             if opened.shop is None:
                 raise StoreUnavailable("the shop is not known now")
             method = "one_click" if one_click else "form"
-            await self._leave(opened.shop.controller.id, opened.link.id, opened.link, method=method)
+            await self._leave(opened.shop.controller.id, opened.link.id, opened.link, purpose, method=method)
         except StoreError:
-            at = await self.keep(opened)
+            at = await self.keep(opened, purpose)
         return at
 
     async def apply_journal(self) -> int:
@@ -82,8 +84,8 @@ class Leaving:
         controller_id = left.controller_id or (shop.controller.id if shop else None)
         if controller_id is None:
             log.error("a journalled withdrawal names no shop", extra={"facts": {"shop": left.link.shop_number}})
-        elif left.link.kind is LinkKind.WITHDRAW:
-            await self._leave(controller_id, left.link.id, left.link, method="journal", at=left.at)
+        elif left.link.kind in OUTLIVE_KEYS:
+            await self._leave(controller_id, left.link.id, left.link, left.purpose, method="journal", at=left.at)
         elif shop is not None:
             try:
                 ask = await self._asks.ask(Opened("", left.link, shop))
@@ -92,10 +94,10 @@ class Leaving:
             if not ask.message.test:
                 await self._leave(controller_id, ask.subject.id, left.link, ask.purpose, method="journal", at=left.at)
 
-    async def keep(self, opened: Opened) -> int:
+    async def keep(self, opened: Opened, purpose: str = "") -> int:
         """Journal a link whose reader wants to leave; raises :class:`StoreUnavailable` when even that fails."""
         at = self._clock()
-        left = Left(opened.link, at, opened.shop.controller.id if opened.shop else None)
+        left = Left(opened.link, at, opened.shop.controller.id if opened.shop else None, purpose)
         try:
             await asyncio.to_thread(self._journal.append, left)
         except OSError as error:
@@ -122,9 +124,15 @@ class Leaving:
                 version = await ledger.version_of(session, controller_id, subject_id)
                 standings = await standings_of(session, controller_id, subject_id)
             now = self._clock()
-            suppress = Suppression(subject.lookup, at or now, "left") if subject.lookup is not None else None
+            # Who turns one of several off still has something; an ask's reader who takes its yes back wants none.
+            one_of_several = bool(purpose) and link.kind is LinkKind.PREFERENCES
+            suppress = None
+            if subject.lookup is not None and not one_of_several:
+                suppress = Suppression(subject.lookup, at or now, "left")
             own = [consent.of_purpose(standings, purpose)] if purpose else standings
             ended = consent.after_leaving(own, at)
+            if one_of_several:
+                ended = tuple(one for one in ended if one[0] == purpose)
             changes = [
                 await self._leaving(
                     controller_id,
@@ -166,6 +174,7 @@ class Leaving:
     ) -> Change:
         assert answer.event is not None
         own = consent.of_purpose(standings, purpose)
+        page = TOUCHPOINT if link.kind is LinkKind.PREFERENCES else consent.LEAVE_PAGE
         entry = Entry(
             event_id=self._new_id(now),
             controller_id=controller_id,
@@ -176,8 +185,8 @@ class Leaving:
             received_at=at,
             recorded_at=now,
             dedup_key=consent.dedup_key(subject_id, "leave", purpose, own.event_id),
-            touchpoint="list_unsubscribe" if method == "one_click" else consent.LEAVE_PAGE,
-            message_id=link.id if link.kind is not LinkKind.WITHDRAW else None,
+            touchpoint="list_unsubscribe" if method == "one_click" else page,
+            message_id=link.id if link.kind not in OUTLIVE_KEYS else None,
             link_kind=int(link.kind),
             method=method,
             supersedes_seq=await self._asks.seq_of(controller_id, own),

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 
 from handraiser.answer.asks import Ask, Asks, Opened, Visit
+from handraiser.answer.centre import Centres
 from handraiser.answer.confirming import confirmation_message, confirmation_row
 from handraiser.answer.lapsing import Lapsing
 from handraiser.answer.leaving import TRIES, Leaving
+from handraiser.answer.preferences import PreferenceCentre
 from handraiser.answer.rates import Rates
 from handraiser.answer.settling import Settling
 from handraiser.answer.undoing import Outcome, Undoing
 from handraiser.answer.visits import Visits, network_of, shown
 from handraiser.core import consent
 from handraiser.core.consent import Entry, Event, State
-from handraiser.core.links import LinkKind, Links
+from handraiser.core.links import OUTLIVE_KEYS, Link, LinkKind, Links
 from handraiser.core.market import Market, Markets
 from handraiser.core.person import GATE_MS, Judgement
 from handraiser.errors import NotFound, StoreError, StoreUnavailable
@@ -99,6 +102,17 @@ class Answer:
         self._undoing = Undoing(database, writer, self._visits, clock, new_id)
         self._rates = Rates()
         self._settling = Settling(database, clock, new_id)
+        self.preferences = PreferenceCentre(
+            centres=Centres(database, self._asks, links, markets, sealer or Sealer(), clock),
+            writer=writer,
+            asks=self._asks,
+            visits=self._visits,
+            rates=self._rates,
+            leaving=self._leaving,
+            press=self._yes,
+            clock=clock,
+            new_id=new_id,
+        )
         self._policies: set[tuple[bytes, bytes]] = set()
         self.observers: list[Callable[[str, str], None]] = []
         self.visit_observers = self._visits.observers
@@ -150,9 +164,13 @@ class Answer:
         return ask
 
     def nonce(self, opened: Opened, notice_id: bytes) -> str:
-        """What the page's form must send back, within 60 minutes; bound to what the link names and to the page as
-        served."""
+        """What the page's form must send back, within 60 minutes; bound to the link and the page as served."""
         return self._links.nonce(opened.link.id + notice_id, self._clock())
+
+    def preferences_path(self, opened: Opened) -> str:
+        """Where the subject of a withdraw link may choose less instead; nothing in it says how old it is."""
+        link = Link(opened.link.shop_number, opened.link.id, LinkKind.PREFERENCES)
+        return f"/p/{self._links.sign(link)}"
 
     def check_nonce(self, opened: Opened, nonce: str, notice_id: bytes) -> None:
         """Raise :class:`BadNonce` unless the form is one that was served for this link within the last 60 minutes."""
@@ -167,7 +185,7 @@ class Answer:
         if action is Action.YES:
             self._rates.visit(network_of(visit.remote), self._clock())
         try:
-            told = await self._press(opened, visit, action, notice_id)
+            told = await self._press(partial(self._asks.ask, opened), opened, visit, action, notice_id)
         except StoreUnavailable:
             if action in GIVES:
                 raise
@@ -176,10 +194,26 @@ class Answer:
         self._tell(opened, told.outcome)
         return told
 
-    async def _press(self, opened: Opened, visit: Visit, action: Action, notice_id: bytes | None) -> Told:
+    async def _yes(
+        self, load: Callable[[], Awaitable[Ask]], opened: Opened, visit: Visit, notice_id: bytes | None
+    ) -> tuple[str, str]:
+        """A yes from the preference centre."""
+        told = await self._press(load, opened, visit, Action.YES, notice_id)
+        self._tell(opened, told.outcome)
+        return told.outcome, told.reason
+
+    async def _press(
+        self,
+        load: Callable[[], Awaitable[Ask]],
+        opened: Opened,
+        visit: Visit,
+        action: Action,
+        notice_id: bytes | None,
+    ) -> Told:
+        """``load`` reads the ask as it stands now."""
         judgement = None
         for attempt in range(TRIES):
-            ask = await self._asks.ask(opened)
+            ask = await load()
             if judgement is None:
                 judgement = self._visits.judge(opened, visit, ask)
             now = self._clock()
@@ -266,13 +300,13 @@ class Answer:
             occurred_at=now,
             received_at=now,
             recorded_at=now,
-            dedup_key=consent.dedup_key(message.id, "ask", action, ask.standing.event_id),
+            dedup_key=consent.dedup_key(message.id, "ask", ask.purpose, action, ask.standing.event_id),
             jurisdiction=message.market,
             rule_version=message.rule_version,
             policy_snapshot_id=await self._policy(controller_id, self._market(ask), now),
             privacy_policy_version=ask.shop.controller.privacy_version,
             touchpoint=message.touchpoint,
-            message_id=message.id,
+            message_id=message.id if ask.opened.link.kind not in OUTLIVE_KEYS else None,
             link_kind=int(ask.opened.link.kind),
             variant=ask.placement.variant,
             wording_id=ask.placement.wording_id,

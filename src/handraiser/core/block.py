@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, cast
 
+from handraiser.core.preference import SLUG, Choice
 from handraiser.errors import Fault, Refused
 
 Kind = Literal["service_message", "opt_in", "member_offer", "feedback"]
@@ -21,7 +22,6 @@ ASK_SLOTS = frozenset({"ask"})
 """Slots after the order's content: an ask stands nowhere else."""
 
 _LEGAL = {"service_message": "service", "opt_in": "ask", "member_offer": "advertising", "feedback": "feedback"}
-_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?")
 _AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -63,6 +63,9 @@ class Purpose:
 
     ``grant`` says what a "yes" is: a ``press``, or (``auto_late``, where the market lets it) a visit of the link some
     minutes after the mail was sent, which is provisional until it has settled.
+
+    ``topics`` are what one may choose of ``what``; ``frequencies`` are less often than promised, each rarer than the
+    one before.
     """
 
     id: str
@@ -72,6 +75,8 @@ class Purpose:
     channels: tuple[str, ...] = ("email",)
     recipients: tuple[str, ...] = ()
     grant: str = "press"
+    topics: tuple[Choice, ...] = ()
+    frequencies: tuple[Choice, ...] = ()
 
     def promise(self, locale: str, default: str) -> Promise:
         """The promise in the nearest language there is."""
@@ -89,7 +94,7 @@ class Purpose:
 def read_purpose(content: Mapping[str, Any]) -> Purpose:
     """A purpose from its content; raises :class:`Refused` naming every fault."""
     faults = _unknown(content, Purpose, "")
-    if not _SLUG.fullmatch(_text(content, "id")):
+    if not SLUG.fullmatch(_text(content, "id")):
         faults.append(Fault("/id", "bad_value", "1 to 60 of a-z, 0-9 and -"))
     if type(content.get("version")) is not int or content["version"] < 1:
         faults.append(Fault("/version", "bad_value", "a whole number from 1"))
@@ -103,6 +108,8 @@ def read_purpose(content: Mapping[str, Any]) -> Purpose:
         if not isinstance(value, list | tuple) or not all(isinstance(one, str) and one for one in value):
             faults.append(Fault(f"/{name}", "wrong_type", "a list of texts"))
         lists[name] = tuple(value) if isinstance(value, list | tuple) else ()
+    topics = _choices(content.get("topics", ()), "topics", faults)
+    frequencies = _choices(content.get("frequencies", ()), "frequencies", faults)
     texts = content.get("texts")
     if not isinstance(texts, Mapping) or not texts:
         faults.append(Fault("/texts", "missing", "a promise in at least one language"))
@@ -123,8 +130,26 @@ def read_purpose(content: Mapping[str, Any]) -> Purpose:
         texts={locale: Promise(**promise) for locale, promise in texts.items()},
         covers_transactional=content.get("covers_transactional", False),
         grant=content.get("grant", "press"),
+        topics=topics,
+        frequencies=frequencies,
         **lists,
     )
+
+
+def _choices(given: Any, name: str, faults: list[Fault]) -> tuple[Choice, ...]:
+    """Topics or frequencies from their content; faults go to ``faults``."""
+    read: dict[str, Choice] = {}
+    for n, one in enumerate(given if isinstance(given, list | tuple) else (None,)):
+        known = one if isinstance(one, Mapping) else {}
+        slug, texts = _text(known, "id"), known.get("texts")
+        worded = isinstance(texts, Mapping) and texts and all(isinstance(t, str) and t.strip() for t in texts.values())
+        if not worded or not SLUG.fullmatch(slug) or slug in read:
+            told = "an id (1 to 60 of a-z, 0-9 and -, each once) and its texts by language"
+            faults.append(Fault(f"/{name}/{n}", "bad_value", told))
+            continue
+        faults += _unknown(known, Choice, f"/{name}/{n}")
+        read[slug] = Choice(slug, dict(cast("Mapping[str, str]", texts)))
+    return tuple(read.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +254,7 @@ def read_block(content: Mapping[str, Any], *, controller_id: bytes, block_id: by
         faults.append(Fault("/slot", "bad_value", f"one of {', '.join(sorted(SLOTS))}"))
     elif kind == "opt_in" and slot not in ASK_SLOTS:
         faults.append(Fault("/slot", "bad_value", "an ask stands in the slot ask, after the order"))
-    if not _SLUG.fullmatch(slug):
+    if not SLUG.fullmatch(slug):
         faults.append(Fault("/slug", "bad_value", "1 to 60 of a-z, 0-9 and -"))
     if kind == "opt_in" and not (isinstance(purpose, str) and purpose):
         faults.append(Fault("/purpose", "missing", "an ask names the purpose it asks for"))
@@ -268,7 +293,7 @@ def _variants(given: Any, faults: list[Fault]) -> tuple[Variant, ...]:
             continue
         faults += _unknown(variant, Variant, place)
         key, rows = variant.get("key"), variant.get("rows")
-        if not isinstance(key, str) or not _SLUG.fullmatch(key) or key in read:
+        if not isinstance(key, str) or not SLUG.fullmatch(key) or key in read:
             faults.append(Fault(f"{place}/key", "bad_value", "1 to 60 of a-z, 0-9 and -, each key once"))
         if not isinstance(rows, Mapping) or not rows:
             faults.append(Fault(f"{place}/rows", "missing", "at least one language"))
@@ -323,12 +348,15 @@ class Wording:
     content: str
 
 
-def wording(block: BlockVersion, variant: str, language: str, text: str, purpose: Purpose, promise: Promise) -> Wording:
-    """The wording of a block's variant in one language; ``text`` is its plain text with its places for data."""
+def wording(
+    block: BlockVersion | None, variant: str, language: str, text: str, purpose: Purpose, promise: Promise
+) -> Wording:
+    """The wording of a block's variant in one language; ``text`` is its plain text with its places for data. Without a
+    block it is the promise as a page of our own shows it."""
     content = json.dumps(
         {
             "language": language,
-            "block": block.slug,
+            "block": block.slug if block else "",
             "variant": variant,
             "text": text,
             "purpose": purpose.id,

@@ -60,47 +60,71 @@ class Letter:
 
 def write(asked: Confirmation, template: Template, words: Mapping[str, str]) -> Letter:
     """The mail in the reader's language; ``words`` is its catalogue, English text to translated text."""
-    shop = asked.shop
-    own_name, sender = split_mailbox(shop.sender_address or f"orders@{NO_DOMAIN}")
-    said = _said(asked, words)
-    html = template.render(
+    return letter(
+        asked.shop,
+        asked.address,
+        _said(asked, words),
+        asked.links,
+        template,
         locale=asked.locale,
-        direction=formats_of(asked.locale, shop.time_zone).direction,
         language=asked.language,
         naked=asked.naked,
+        message_id=asked.message_id,
+        sent_at=asked.sent_at,
+    )
+
+
+def letter(
+    shop: Shop,
+    address: str,
+    said: Mapping[str, Any],
+    links: Links,
+    template: Template,
+    *,
+    locale: str,
+    language: str,
+    naked: bool,
+    message_id: bytes,
+    sent_at: int,
+) -> Letter:
+    """A mail of our own from its words: ``said`` holds a text for each place of the template, "" leaves it out."""
+    own_name, sender = split_mailbox(shop.sender_address or f"orders@{NO_DOMAIN}")
+    html = template.render(
+        locale=locale,
+        direction=formats_of(locale, shop.time_zone).direction,
+        language=language,
+        naked=naked,
         brand=shop.brand,
-        links=asked.links,
+        links=links,
         privacy_url=shop.controller.privacy_url,
         **said,
     )
     # RFC 3834: no vacation notice answers it. RFC 8058: one press in the mail program says no.
     headers = {
         "Auto-Submitted": "auto-generated",
-        "List-Unsubscribe": f"<{asked.links.never}>",
+        "List-Unsubscribe": f"<{links.never}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
     }
     content = compose(
         subject=said["subject"],
         html=html,
-        text=_text(asked, said),
+        text=_text(links, said, shop.controller.privacy_url),
         sender=(own_name or shop.sender_name or shop.name, sender),
-        to=("", asked.address),
+        to=("", address),
         reply_to=shop.reply_to,
         headers=headers,
-        message_id=f"<{asked.message_id.hex()}@{sender.rpartition('@')[2]}>",
-        sent_at=asked.sent_at,
+        message_id=f"<{message_id.hex()}@{sender.rpartition('@')[2]}>",
+        sent_at=sent_at,
     )
-    return Letter(sender, asked.address, content)
+    return Letter(sender, address, content)
 
 
 def _said(asked: Confirmation, words: Mapping[str, str]) -> dict[str, Any]:
-    say = _speaker(words)
-    shop, owner = asked.shop, asked.shop.controller
+    say, shop = speaker(words), asked.shop
     day = formats_of(asked.locale, shop.time_zone).date(datetime.fromtimestamp(asked.sent_at / 1000, UTC))
     facts = [(say("What"), asked.promise.what), (say("How often"), asked.promise.frequency)]
     if asked.recipients:
         facts.append((say("Also passed on to"), ", ".join(asked.recipients)))
-    who = (owner.legal_name or owner.name, *owner.address_lines, owner.email, owner.phone)
     return {
         "subject": say("Please confirm your sign-up with {shop}", shop=shop.name),
         "happened": say(
@@ -114,12 +138,21 @@ def _said(asked: Confirmation, words: Mapping[str, str]) -> dict[str, Any]:
         "decline": say("No thanks"),
         "never": say("Don’t ask again"),
         "order": say("Your order is not affected by what you choose."),
-        "who": [line for line in who if line],
+        "who": own_lines(shop),
         "privacy": say("Who we are and what we do with your data"),
     }
 
 
-def _speaker(words: Mapping[str, str]) -> Callable[..., str]:
+def own_lines(shop: Shop) -> list[str]:
+    """Who writes: the company's name and where it is reached."""
+    owner = shop.controller
+    who = (owner.legal_name or owner.name, *owner.address_lines, owner.email, owner.phone)
+    return [line for line in who if line]
+
+
+def speaker(words: Mapping[str, str]) -> Callable[..., str]:
+    """Says an English text in the catalogue's language, with its values."""
+
     def say(text: str, **values: str) -> str:
         said = words.get(text) or text
         return said.format(**values) if values else said
@@ -127,19 +160,18 @@ def _speaker(words: Mapping[str, str]) -> Callable[..., str]:
     return say
 
 
-def _text(asked: Confirmation, said: Mapping[str, Any]) -> str:
+def _text(links: Links, said: Mapping[str, Any], privacy_url: str) -> str:
     """The plain-text part: the same words in the same order."""
-    links = asked.links
     lines = [
-        f"{said['happened']} {said['question']}",
+        f"{said['happened']} {said['question']}".rstrip(),
         "\n".join(f"{name}: {value}" for name, value in said["facts"]),
         f"{said['button']}:\n{links.confirm}",
         said["until"],
         said["otherwise"],
-        f"{said['decline']}:\n{links.decline}",
+        f"{said['decline']}:\n{links.decline}" if said["decline"] else "",
         f"{said['never']}:\n{links.never}",
         f"{said['order']}\n{' · '.join(said['who'])}",
     ]
-    if privacy := asked.shop.controller.privacy_url:
-        lines.append(f"{said['privacy']}:\n{privacy}")
-    return "\n\n".join(lines) + "\n"
+    if privacy_url:
+        lines.append(f"{said['privacy']}:\n{privacy_url}")
+    return "\n\n".join(line for line in lines if line) + "\n"

@@ -54,6 +54,9 @@ class Event(StrEnum):
     LAPSED = "lapsed"
     ERASED = "erased"
     IMPORTED = "imported"
+    PREFERRED = "preferred"
+    PAUSED = "paused"
+    RESUMED = "resumed"
 
 
 LEFT = frozenset({State.WITHDRAWN, State.OBJECTED})
@@ -76,7 +79,8 @@ class Entry:
     ``wording_id`` is the ask as shown in the mail, ``notice_id`` the page as served with its nonces blank,
     ``dedup_key`` what makes the same answer the same entry, ``leaf_hash`` what makes tampering show. ``state`` is where
     the entry takes its purpose and channel ("" leaves it where it is) and ``message_at`` when the message that led to
-    it was sent: the standing can be folded from these alone, long after the message is gone.
+    it was sent: the standing can be folded from these alone, long after the message is gone. ``preference`` is what a
+    subject chose within a purpose (JSON), ``expires_at`` when a break ends.
     """
 
     event_id: bytes
@@ -115,6 +119,7 @@ class Entry:
     schema_version: int = SCHEMA_VERSION
     state: str = ""
     message_at: int | None = None
+    preference: str = ""
     leaf_hash: bytes = b""
     seq: int | None = None
 

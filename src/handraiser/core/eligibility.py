@@ -27,6 +27,7 @@ REASONS: Mapping[str, str] = {
     "opted_in": "The customer is subscribed already.",
     "refused": "The customer said no; asking again has to wait.",
     "suppressed": "The customer objected, withdrew or is suppressed: nobody asks again.",
+    "paused": "The customer takes a break until a day of its own choice.",
     "pending": "The customer pressed and has a confirmation mail to answer.",
     "standing_unknown": "What the customer's status is cannot be known now.",
     "kind": "The block is for new customers only, or for current ones only.",
@@ -78,8 +79,9 @@ class Situation:
 
     ``country`` is what blocks are targeted by; ``market`` is the strictest of all countries named. ``purchased_at``
     None means unknown. ``standing`` and ``standing_since`` are by purpose; ``barred`` says why nobody of this customer
-    may be asked; ``standing_known`` is False while answers wait that the store has not taken yet. ``fresh_days`` is how
-    old the last word of the company's other systems may be (0: any age), ``told_at`` when that was (None: never).
+    may be asked, ``paused_until`` when the customer's break ends; ``standing_known`` is False while answers wait that
+    the store has not taken yet. ``fresh_days`` is how old the last word of the company's other systems may be (0: any
+    age), ``told_at`` when that was (None: never).
     ``granted_advertising`` says that a granted purpose's promise names transactional email. ``marketing`` is the shop's
     own word by purpose. ``postal_address`` says that the mail shows one, with a way to reach the sender;
     ``own_headers`` is False where the mail cannot be given ``List-Unsubscribe`` headers; ``asking`` is False when
@@ -105,6 +107,7 @@ class Situation:
     fresh_days: int = 0
     told_at: int | None = None
     barred: str = ""
+    paused_until: int = 0
     asks: Sequence[Asked] = ()
     marketing: Mapping[str, str] = field(default_factory=dict)
     granted_advertising: bool = False
@@ -138,6 +141,7 @@ class Choice:
 
 
 _Why = tuple[str, str] | None
+_PAUSED = ("paused", "wait: the customer is asked again once the break is over")
 
 
 def choose(situation: Situation, blocks: Sequence[BlockVersion], stands: Callable[[BlockVersion], bool]) -> Choice:
@@ -229,6 +233,8 @@ def _class(situation: Situation, legal_class: str) -> _Why:
         return ("standing_unknown", "nothing that needs the customer's status is shown until it is known again")
     if situation.said_no:
         return ("suppressed", "nothing: the customer said no, and only the customer can change that")
+    if situation.now < situation.paused_until:
+        return _PAUSED
     softly = situation.market.signed_off and situation.notice_at_collection and situation.similar_goods
     if needs == "allowed" or (needs == "soft_optin" and softly) or (needs != "never" and situation.granted_advertising):
         return None
@@ -289,6 +295,8 @@ def _standing(situation: Situation, purpose: str) -> _Why:
         return ("opted_in", "nothing to ask: the shop says the customer is subscribed")
     if situation.standing.get(purpose) == "pending":
         return ("pending", "wait: the confirmation mail lapses after 7 days")
+    if situation.now < situation.paused_until:
+        return _PAUSED
     wait = situation.politeness.refused_days * DAY_MS
     for refused, state in situation.standing.items():
         # "Don't ask again" was not said to one purpose.

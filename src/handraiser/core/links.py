@@ -26,6 +26,7 @@ NONCE_LIFE_MS = 60 * 60_000
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{28}\.[A-Za-z0-9_-]{22}")
 _NONCE = re.compile(r"([0-9a-f]{1,12})\.([A-Za-z0-9_-]{22})")
 _TAG_BYTES = 16
+_DATED = b"dated"
 
 
 class LinkKind(IntEnum):
@@ -45,6 +46,7 @@ MAILED = frozenset({LinkKind.OPT_IN, LinkKind.WITHDRAW, LinkKind.NOT_ME, LinkKin
 """Links that stand side by side; the others are handed out one after another, when something was answered."""
 
 OUTLIVE_KEYS = frozenset({LinkKind.WITHDRAW, LinkKind.PREFERENCES})
+"""Links of a subject: they leave, whatever became of the message that they stood in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,22 @@ class Links:
             raise BadLink("not a link of ours") from None
         return Link(int.from_bytes(packed[1:4], "big"), packed[4:20], kind)
 
+    def dated(self, link: Link, at: int) -> str:
+        """The token of a link, and as its query the moment (ms) of the mail that it stands in: what a link of a subject
+        may do beside leaving depends on its age."""
+        return f"{self.sign(link)}?{_nonce(self._nonce_keys[0], _DATED + link.id, f'{at:x}')}"
+
+    def date_of(self, link: Link, query: str) -> int | None:
+        """The moment (ms) that :meth:`dated` wrote into the query of a link; None for any other query."""
+        match = _NONCE.fullmatch(query)
+        if match is None or not self._ours(query, _DATED + link.id, match[1]):
+            return None
+        return int(match[1], 16)
+
+    def _ours(self, nonce: str, bound: bytes, at: str) -> bool:
+        # Every key is tried: pages served just before a rotation are still open.
+        return any(hmac.compare_digest(_nonce(key, bound, at), nonce) for key in self._nonce_keys)
+
     def nonce(self, bound: bytes, now: int) -> str:
         """A form nonce bound to ``bound`` (a message and the page that was served) and this moment (ms); nothing is
         stored for it."""
@@ -132,12 +150,9 @@ class Links:
     def check_nonce(self, nonce: str, bound: bytes, now: int) -> None:
         """Raise :class:`BadNonce` unless ``nonce`` was made for ``bound`` within the last 60 minutes."""
         match = _NONCE.fullmatch(nonce)
-        # Every key is tried: pages served just before a rotation are still open.
-        if match is None or not any(
-            hmac.compare_digest(_nonce(key, bound, match.group(1)), nonce) for key in self._nonce_keys
-        ):
+        if match is None or not self._ours(nonce, bound, match[1]):
             raise BadNonce("the form is not ours")
-        age = now - int(match.group(1), 16)
+        age = now - int(match[1], 16)
         if not -60_000 <= age <= NONCE_LIFE_MS:
             raise BadNonce("the form is too old")
 

@@ -126,7 +126,10 @@ def kantara(entry: Entry, controller: Controller, shown: Shown) -> dict[str, Any
 
 def dpv(entry: Entry, controller: Controller, shown: Shown, issued_at: int) -> dict[str, Any]:
     """The receipt and its record after ISO/IEC TS 27560:2023, as JSON-LD in the vocabulary that the W3C's DPV group
-    maps it to. ``issued_at`` (ms UTC) is when this receipt was made."""
+    maps it to. ``issued_at`` (ms UTC) is when this receipt was made. Raises :class:`Refused` for an entry that changes
+    no consent."""
+    if entry.event not in _STATUS:
+        raise Refused([Fault("format", "no_consent", f"this entry is “{entry.event}”; it changes no consent")])
     record, subject, company = (f"urn:uuid:{_id(one)}" for one in (entry.event_id, entry.subject_id, controller.id))
     notice = f"urn:sha256:{entry.notice_id.hex()}" if entry.notice_id else controller.privacy_url or f"{record}#notice"
     return {

@@ -18,6 +18,8 @@ _ENTRY: Json = {
     **dict.fromkeys(("method", "attestation", "verdict"), TEXT),
     "verdict_reasons": TEXTS,
     **dict.fromkeys(("jurisdiction", "rule_version", "leaf_hash"), TEXT),
+    "preference": {"oneOf": [ref("Preference"), {"type": "null"}]},
+    "expires_at": {"type": ["integer", "null"]},
 }
 _ANYTHING: Json = {"type": "object"}
 _NOTHING: Json = {"type": ["object", "null"]}
@@ -44,6 +46,7 @@ _SUBJECT: Json = {
         (
             "customer_ids",
             "standing",
+            "preferences",
             "entries",
             "evidence",
             "wordings",
@@ -65,6 +68,8 @@ _PURPOSE: Json = {
     "covers_transactional": {"type": "boolean"},
     "channels": TEXTS,
     "recipients": TEXTS,
+    "topics": list_of(ref("Choice")),
+    "frequencies": list_of(ref("Choice")),
 }
 
 CONSENT_SCHEMAS: Json = {
@@ -72,10 +77,13 @@ CONSENT_SCHEMAS: Json = {
         {
             "standing": map_of(TEXT),
             "channels": map_of(map_of(TEXT)),
+            "preferences": map_of(ref("Preference")),
+            "paused_until": {"type": ["integer", "null"]},
             "entries": list_of(ref("Entry")),
             "customer_ids": TEXTS,
         }
     ),
+    "Preference": object_of({"topics": {"type": ["array", "null"], "items": TEXT}, "frequency": MAYBE}),
     "Entry": object_of(_ENTRY),
     "Record": object_of(_RECORD, optional=[name for name in _RECORD if name not in ("purpose", "event")]),
     "Recorded": object_of(
@@ -97,7 +105,8 @@ CONSENT_SCHEMAS: Json = {
     "Purpose": object_of(_PURPOSE),
     "PurposeText": object_of(
         {name: kind for name, kind in _PURPOSE.items() if name != "version"},
-        optional=("covers_transactional", "channels", "recipients"),
+        optional=("covers_transactional", "channels", "recipients", "topics", "frequencies"),
     ),
     "Promise": object_of(_PROMISE),
+    "Choice": object_of({"id": TEXT, "texts": map_of(TEXT)}),
 }

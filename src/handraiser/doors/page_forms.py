@@ -63,10 +63,10 @@ def must_be_form(request: web.Request) -> None:
         raise Problem(415, f"Send the page's form as {FORM}.", headers=headers_of(request, ""))
 
 
-def fields_of(body: bytes) -> dict[str, str]:
-    """The fields of a form; raises :class:`Problem` (400) for what is none."""
+def fields_of(body: bytes, most: int = 20) -> dict[str, str]:
+    """The fields of a form, at most so many; raises :class:`Problem` (400) for what is none."""
     try:
-        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict")
+        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=most, errors="strict")
     except ValueError:
         raise Problem(400, "The form cannot be read.") from None
     if any(len(values) > 1 for values in fields.values()):

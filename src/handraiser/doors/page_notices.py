@@ -33,6 +33,22 @@ def unavailable(voice: Voice) -> Page:
     )
 
 
+def only_leaving(voice: Voice) -> Page:
+    """The settings cannot be shown or kept now; leaving works all the same."""
+    say = voice.say
+    return Page(
+        title=say("Please try again in a minute"),
+        status=say("Nothing was changed"),
+        tone="warn",
+        paragraphs=(
+            say("Something is out of order on our side."),
+            say("You can unsubscribe from everything all the same."),
+        ),
+        buttons=(Button("leave", say("Unsubscribe from everything")),),
+        link=(say("Try again"), ""),
+    )
+
+
 def elsewhere(voice: Voice) -> Page:
     """The press did not come from our page."""
     say = voice.say
@@ -71,8 +87,8 @@ def unknown(voice: Voice) -> Page:
     )
 
 
-def leaving(voice: Voice, shop: Shop | None) -> Page:
-    """Before leaving: what the one button does."""
+def leaving(voice: Voice, shop: Shop | None, less: str) -> Page:
+    """Before leaving: what the one button does; below it the way to ``less``, which is no step on the way out."""
     say = voice.say
     return Page(
         title=say("Do you want to unsubscribe?"),
@@ -87,6 +103,7 @@ def leaving(voice: Voice, shop: Shop | None) -> Page:
         ),
         buttons=(Button("leave", say("Unsubscribe"), "main"),),
         small=say("Emails about your orders still come."),
+        link=(say("Rather get less? Choose topics, how often, or a break"), less),
     )
 
 

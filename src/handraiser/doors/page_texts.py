@@ -12,7 +12,6 @@ from handraiser.core.consent import State
 from handraiser.core.formats import Formats, formats_of
 from handraiser.core.links import LinkKind
 from handraiser.core.market import LOCKED_LINE
-from handraiser.core.shop import Shop
 
 Tone = Literal["off", "on", "wait", "warn"]
 
@@ -32,14 +31,15 @@ class Button:
 
     action: str
     label: str
-    look: Literal["main", "plain", "half", "quiet"] = "plain"
+    look: Literal["main", "plain", "half", "third", "quiet"] = "plain"
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page in one language. ``status`` says in two or three words where the reader stands, ``tone`` colours it.
 
-    ``line`` is the market's locked line: below the buttons, so that no answer is pushed off a small first screen.
+    ``line`` is the market's locked line: below the buttons, so that no answer is pushed off a small first screen;
+    ``done`` says that the notice tells of something that was done.
     """
 
     title: str
@@ -49,6 +49,7 @@ class Page:
     gift: str = ""
     facts: tuple[tuple[str, str], ...] = ()
     notice: str = ""
+    done: bool = False
     buttons: tuple[Button, ...] = ()
     small: str = ""
     line: str = ""
@@ -174,7 +175,7 @@ def already(voice: Voice, ask: Ask) -> Page:
         paragraphs=(say("You said yes on {day}. There is nothing more to do.", day=voice.day(ask.standing.since)),),
         facts=_promised(voice, ask),
         buttons=(Button("undo", say("Stop these emails")),),
-        link=_contact(voice, ask.shop),
+        link=_choose(voice, ask),
     )
 
 
@@ -192,6 +193,7 @@ def answered(voice: Voice, told: Told, ask: Ask) -> Page:
                 facts=_promised(voice, ask),
                 buttons=(Button("undo", say("Undo")),),
                 small=say("Pressed by mistake? Undo takes it back at once."),
+                link=_choose(voice, ask),
             )
         case "already":
             return already(voice, ask)
@@ -256,11 +258,16 @@ def _pending(voice: Voice, told: Told, ask: Ask) -> Page:
         paragraphs=(
             say("Look for our email to {address} and press the button in it.", address=ask.address),
             say("Nothing starts until you press there."),
-            say(_PENDING.get(told.reason, _NO_PERSON)),
+            why_pending(voice, told.reason),
         ),
         small=say("No email after a few minutes? Please look in your spam folder."),
         buttons=_no(voice),
     )
+
+
+def why_pending(voice: Voice, reason: str) -> str:
+    """Why a yes waits for a press in an email."""
+    return voice.say(_PENDING.get(reason, _NO_PERSON))
 
 
 def mailed_enough(voice: Voice, ask: Ask) -> Page:
@@ -320,7 +327,7 @@ def _promised(voice: Voice, ask: Ask) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _contact(voice: Voice, shop: Shop) -> tuple[str, str] | None:
-    if not shop.support_email:
+def _choose(voice: Voice, ask: Ask) -> tuple[str, str] | None:
+    if not ask.preferences_token:
         return None
-    return voice.say("Something else to change? Write to us"), f"mailto:{shop.support_email}"
+    return voice.say("Choose topics, how often, or a break"), f"/p/{ask.preferences_token}"

@@ -20,7 +20,7 @@ from handraiser.store.sql import Reads
 from handraiser.store.subjects import Sealer, Subject
 from handraiser.store.writer import Writer
 
-_JSON = frozenset({"decision", "request", "content", "payload", "asks", "reasons", "verdict_reasons"})
+_JSON = frozenset({"decision", "request", "content", "payload", "asks", "reasons", "verdict_reasons", "preference"})
 """Columns that hold JSON."""
 _OURS = frozenset({"controller_id", "subject_id", "dedup_key", "leaf_hash"})
 """Columns that say nothing of the customer."""
@@ -90,6 +90,7 @@ class Rights:
             "first_seen": subject.created_at,
             "customer_ids": told["customer_history"],
             "standing": told["standing"],
+            "preferences": told["preference"],
             "entries": told["consent_entry"],
             "evidence": told["evidence"],
             "wordings": [
@@ -152,7 +153,7 @@ def _row(row: dict[str, Any], slugs: dict[bytes, str]) -> dict[str, Any]:
         if name == "shop_id":
             told["shop"] = slugs.get(value, "")
         elif name in _JSON and isinstance(value, str):
-            told[name] = orjson.loads(value)
+            told[name] = orjson.loads(value) if value else None
         elif isinstance(value, bytes):
             told[name] = str(uuid.UUID(bytes=value)) if len(value) == 16 and name != "salt" else value.hex()
         else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from handraiser.core.links import MAILED, LinkKind
+from handraiser.core.links import MAILED, OUTLIVE_KEYS, LinkKind
 from handraiser.core.person import Seen
 from handraiser.store.database import Transaction
 from handraiser.store.sql import Reads, to_json
@@ -56,7 +56,9 @@ async def trail(
         " AND (method = 'POST' OR kind = $5 OR at >= $6) GROUP BY kind, method, network_hash LIMIT $7",
         (controller_id, message_id, subject_id, now - HOUR_MS, int(LinkKind.HONEYPOT), now - burst_ms, _GROUPS),
     )
-    pressed = [row for row in rows if row["method"] == "POST" and row["kind"] != LinkKind.WITHDRAW]
+    # What a subject's own links did says nothing of a message's, and leaving is never counted.
+    counted = {kind} if kind == LinkKind.PREFERENCES else set(LinkKind) - OUTLIVE_KEYS
+    pressed = [row for row in rows if row["method"] == "POST" and row["kind"] in counted]
     return Trail(
         honeypot=any(row["kind"] == LinkKind.HONEYPOT and row["trapped"] for row in rows),
         other_kinds=frozenset(

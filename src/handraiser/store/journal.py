@@ -21,11 +21,13 @@ class Left:
     """One verified link whose reader wants to leave, and when it was pressed (ms).
 
     ``controller_id`` is None where the shop was not known at that moment; the link names the shop in any case.
+    ``purpose`` is the one that a preferences link leaves, "" for all.
     """
 
     link: Link
     at: int
     controller_id: bytes | None = None
+    purpose: str = ""
 
 
 class Journal:
@@ -123,6 +125,7 @@ def _line(left: Left) -> bytes:
     link = left.link
     controller = left.controller_id.hex() if left.controller_id else "-"
     text = f"1 {left.at} {link.kind:d} {link.shop_number} {controller} {link.id.hex()}"
+    text += f" {left.purpose}" if left.purpose else ""
     return f"{text} {zlib.crc32(text.encode()):08x}\n".encode()
 
 
@@ -130,7 +133,7 @@ def _left(line: bytes) -> Left | None:
     """The entry of a line; None for one that is not whole or not of this format."""
     text, _, check = line.decode("ascii", "replace").rpartition(" ")
     parts = text.split(" ")
-    if len(parts) != 6 or check != f"{zlib.crc32(text.encode()):08x}" or parts[0] != "1":
+    if len(parts) not in (6, 7) or check != f"{zlib.crc32(text.encode()):08x}" or parts[0] != "1":
         return None
     link = Link(int(parts[3]), bytes.fromhex(parts[5]), LinkKind(int(parts[2])))
-    return Left(link, int(parts[1]), None if parts[4] == "-" else bytes.fromhex(parts[4]))
+    return Left(link, int(parts[1]), None if parts[4] == "-" else bytes.fromhex(parts[4]), *parts[6:])

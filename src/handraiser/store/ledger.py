@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from handraiser.core.consent import Entry
 from handraiser.core.ledger_proof import leaf_hash
-from handraiser.store import messages, outbox
+from handraiser.store import messages, outbox, preferences
 from handraiser.store.database import Transaction
 from handraiser.store.ledger_entries import DECLARED, LIST, Evidence, to_columns, to_entry
 from handraiser.store.messages import StoredMessage
@@ -109,6 +109,7 @@ async def append(tx: Transaction, rows: Sequence[Append]) -> list[Appended | Los
         first.add(n)
     there |= await _insert(tx, [change.entry for change in written.values()])
     await _project(tx, [change for row in accepted for change in row.changes])
+    await preferences.project(tx, [change.entry for change in written.values()])
     await _follow(tx, accepted)
     await _bump(tx, {who: versions[who] for who in bumped})
     return [

@@ -74,7 +74,8 @@ class Known:
     ``orders_seen`` counts orders, not mails; ``order_known`` says that this order is one of them. ``standing`` is the
     email channel, by purpose, and ``standing_since`` when each state came to be (ms). ``barred`` says why nobody of
     this customer may be asked: this subject or another of the same customer id objected or withdrew, or the address is
-    suppressed. ``told_at`` is when the company's other systems last told what they know, of whomever (ms).
+    suppressed. ``paused_until`` is when its break ends (ms); ``told_at`` when the company's other systems last told
+    what they know, of whomever (ms).
     """
 
     subject_id: bytes | None = None
@@ -87,6 +88,7 @@ class Known:
     standing_since: Mapping[str, int] = field(default_factory=dict)
     barred: Barred = ""
     told_at: int | None = None
+    paused_until: int = 0
     replay: Replay | None = None
 
 
@@ -103,6 +105,8 @@ SELECT v.n, 1 AS own, s.subject_id, t.version, t.first_seen, t.orders_seen, t.as
     AND o.order_id = v.order_id) THEN 1 ELSE 0 END AS order_known,
   CASE WHEN EXISTS (SELECT 1 FROM suppression x WHERE x.controller_id = v.controller_id
     AND x.lookup = v.lookup) THEN 1 ELSE 0 END AS suppressed,
+  (SELECT p.paused_until FROM preference p WHERE p.controller_id = s.controller_id
+    AND p.subject_id = s.subject_id AND p.purpose = '*') AS paused_until,
   f.told_at, i.message_id, i.request_hash, NULL AS purpose, NULL AS state, NULL AS since
 FROM v
 LEFT JOIN subject s ON s.controller_id = v.controller_id AND s.lookup = v.lookup
@@ -110,7 +114,7 @@ LEFT JOIN subject_state t ON t.controller_id = s.controller_id AND t.subject_id 
 LEFT JOIN consent_feed f ON f.controller_id = v.controller_id
 LEFT JOIN idempotency i ON i.controller_id = v.controller_id AND i.shop_id = v.shop_id AND i.key = v.key
 UNION ALL
-SELECT who.n, who.own, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, d.purpose, d.state, d.since
+SELECT who.n, who.own, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, d.purpose, d.state, d.since
 FROM who JOIN standing d ON d.controller_id = who.controller_id AND d.subject_id = who.subject_id
 WHERE d.channel = 'email'
 """
@@ -164,6 +168,7 @@ def _known(head: Row | None, standing: dict[str, tuple[str, int]], states: set[s
         standing_since={purpose: since for purpose, (_, since) in standing.items()},
         barred=barred,
         told_at=head["told_at"],
+        paused_until=head["paused_until"] or 0,
         replay=replay,
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from handraiser.core.consent import Entry
+from handraiser.core.preference import PREFERS, Preference
 from handraiser.store.database import Transaction
 from handraiser.store.sql import Reads, Row, to_json
 
@@ -159,7 +160,10 @@ def _row(row: Row) -> OutboxRow:
 
 
 def event_of(entry: Entry, event_id: bytes) -> OutboxRow:
-    """What other systems are told of a ledger entry, under a fresh id; due at once."""
+    """What other systems are told of a ledger entry, under a fresh id; due at once.
+
+    ``preference`` and ``paused_until`` stand in it where the entry says how a subject is written to.
+    """
     payload: dict[str, Any] = {
         "event_id": str(uuid.UUID(bytes=entry.event_id)),
         "subject_id": str(uuid.UUID(bytes=entry.subject_id)),
@@ -169,6 +173,10 @@ def event_of(entry: Entry, event_id: bytes) -> OutboxRow:
         "occurred_at": entry.occurred_at,
         "wording_id": entry.wording_id.hex() if entry.wording_id else None,
     }
+    if entry.preference:
+        payload["preference"] = Preference.from_json(entry.preference).as_json()
+    elif entry.event in PREFERS:
+        payload["paused_until"] = entry.expires_at
     return OutboxRow(
         id=event_id,
         controller_id=entry.controller_id,

@@ -21,6 +21,7 @@ HELD: Mapping[str, tuple[str, str]] = {
     "customer_history": (_OF_SUBJECT, "since"),
     "subject_state": (_OF_SUBJECT, "subject_id"),
     "standing": (_OF_SUBJECT, "purpose, channel"),
+    "preference": (_OF_SUBJECT, "purpose"),
     "consent_entry": (_OF_SUBJECT, "seq"),
     "evidence": (_OF_ENTRIES, "created_at"),
     "orders": (_OF_SUBJECT, "placed_at"),
@@ -41,6 +42,7 @@ ERASED: tuple[tuple[str, str], ...] = (
     # What other systems are still to be told stays: it names no more than the pseudonym. A mail holds the address.
     ("outbox", f"{_OF_SUBJECT} AND carrier <> 'webhook'"),
     ("standing", _OF_SUBJECT),
+    ("preference", _OF_SUBJECT),
 )
 """What goes at erasure, in an order in which each finds its rows. The ledger's entries stay, under a pseudonym."""
 

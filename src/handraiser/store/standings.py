@@ -1,4 +1,5 @@
-"""Standings made anew from the ledger: they are a projection, and this is how one sees that they are nothing more."""
+"""Standings and preferences made anew from the ledger: they are a projection, and this is how one sees that they are
+nothing more."""
 
 from __future__ import annotations
 
@@ -6,7 +7,9 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Literal
 
-from handraiser.core.consent import folded
+from handraiser.core.consent import Entry, folded
+from handraiser.core.preference import preferred
+from handraiser.store import preferences
 from handraiser.store.database import Transaction
 from handraiser.store.ledger_entries import to_entry
 from handraiser.store.sql import Reads
@@ -28,7 +31,7 @@ async def subjects(
 
 
 async def rebuild(tx: Transaction, controller_id: bytes, subject_ids: Sequence[bytes]) -> int:
-    """Give these subjects the standings that their entries add up to; returns how many standings were different.
+    """Give these subjects the standings and preferences that their entries add up to; returns how many were different.
 
     Answers to the same subjects wait meanwhile.
     """
@@ -39,7 +42,12 @@ async def rebuild(tx: Transaction, controller_id: bytes, subject_ids: Sequence[b
         "controller_id id, subject_id id",
         batch,
     )
-    wanted = await _folded(tx, batch)
+    entries = await _entries(tx, batch)
+    wanted: dict[_Key, _Value] = {
+        (subject_id, purpose, channel): (entry.state, entry.occurred_at, entry.event_id, entry.message_at)
+        for subject_id, own in entries.items()
+        for (purpose, channel), entry in folded(own).items()
+    }
     found = await tx.fetch_rows(
         "WITH {rows} SELECT s.* FROM v JOIN standing s"
         " ON s.controller_id = v.controller_id AND s.subject_id = v.subject_id",
@@ -72,18 +80,20 @@ async def rebuild(tx: Transaction, controller_id: bytes, subject_ids: Sequence[b
         [(*key, *value) for key, value in different],
         (controller_id,),
     )
-    return len(too_many) + len(different)
+    holding = [entry for own in entries.values() for entry in preferred(own).values()]
+    moved = await preferences.rebuild(tx, controller_id, sorted(subject_ids), holding)
+    return len(too_many) + len(different) + moved
 
 
-async def _folded(tx: Transaction, batch: Sequence[tuple[bytes, bytes]]) -> dict[_Key, _Value]:
+async def _entries(tx: Transaction, batch: Sequence[tuple[bytes, bytes]]) -> dict[bytes, list[Entry]]:
+    """Each subject's entries, oldest first."""
     rows = await tx.fetch_rows(
         "WITH {rows} SELECT e.* FROM v JOIN consent_entry e"
         " ON e.controller_id = v.controller_id AND e.subject_id = v.subject_id ORDER BY e.subject_id, e.seq",
         "controller_id id, subject_id id",
         batch,
     )
-    wanted: dict[_Key, _Value] = {}
-    for subject_id, entries in groupby(map(to_entry, rows), key=lambda entry: entry.subject_id):
-        for (purpose, channel), entry in folded(entries).items():
-            wanted[subject_id, purpose, channel] = (entry.state, entry.occurred_at, entry.event_id, entry.message_at)
-    return wanted
+    return {
+        subject_id: list(entries)
+        for subject_id, entries in groupby(map(to_entry, rows), key=lambda entry: entry.subject_id)
+    }
