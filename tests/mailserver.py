@@ -113,10 +113,10 @@ def read(envelope: Envelope) -> EmailMessage:
 
 
 def links_of(mail: EmailMessage) -> list[str]:
-    """The links of the text part, in order: confirm, no thanks, never."""
+    """The links of the text part, in order: the button, no thanks, never."""
     part = mail.get_body(("plain",))
     assert part is not None
-    return re.findall(r"https?://\S+/[ou]/\S+", part.get_content())
+    return re.findall(r"https?://\S+/[oup]/\S+", part.get_content())
 
 
 def context_of(certificate: Path) -> ssl.SSLContext:
