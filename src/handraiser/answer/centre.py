@@ -152,6 +152,11 @@ class Centres:
                     promise, language = Promise(**content["promise"]), shown.language
         return Offer(purpose, promise, language, standing, prefers.chosen.get(purpose.id, Preference()))
 
+    def path_beside(self, opened: Opened) -> str:
+        """Where the subject of a withdraw link may choose less instead; nothing in it says how old it is."""
+        link = Link(opened.link.shop_number, opened.link.id, LinkKind.PREFERENCES)
+        return f"/p/{self._links.sign(link)}"
+
     def ask(self, centre: Centre, offer: Offer) -> tuple[Ask, StoredWording]:
         """A yes to a purpose, here, as an ask like any other, and the words that are pressed on.
 

@@ -95,6 +95,10 @@ class PreferenceCentre:
         self._visits, self._rates, self._leaving, self._press = visits, rates, leaving, press
         self._clock, self._new_id = clock, new_id
 
+    def path_beside(self, opened: Opened) -> str:
+        """Where the subject of a withdraw link may choose less instead."""
+        return self._centres.path_beside(opened)
+
     async def look(self, opened: Opened, visit: Visit, query: str) -> Centre:
         """What the link opens; the visit is logged and changes nothing else.
 

@@ -21,7 +21,7 @@ from handraiser.answer.undoing import Outcome, Undoing
 from handraiser.answer.visits import Visits, network_of, shown
 from handraiser.core import consent
 from handraiser.core.consent import Entry, Event, State
-from handraiser.core.links import OUTLIVE_KEYS, Link, LinkKind, Links
+from handraiser.core.links import OUTLIVE_KEYS, LinkKind, Links
 from handraiser.core.market import Market, Markets
 from handraiser.core.person import GATE_MS, Judgement
 from handraiser.errors import NotFound, StoreError, StoreUnavailable
@@ -166,11 +166,6 @@ class Answer:
     def nonce(self, opened: Opened, notice_id: bytes) -> str:
         """What the page's form must send back, within 60 minutes; bound to the link and the page as served."""
         return self._links.nonce(opened.link.id + notice_id, self._clock())
-
-    def preferences_path(self, opened: Opened) -> str:
-        """Where the subject of a withdraw link may choose less instead; nothing in it says how old it is."""
-        link = Link(opened.link.shop_number, opened.link.id, LinkKind.PREFERENCES)
-        return f"/p/{self._links.sign(link)}"
 
     def check_nonce(self, opened: Opened, nonce: str, notice_id: bytes) -> None:
         """Raise :class:`BadNonce` unless the form is one that was served for this link within the last 60 minutes."""

@@ -133,7 +133,10 @@ class Pages:
             return self._frame.unknown(request)
         voice = self._frame.voice(request, opened.shop, await self._answer.locale_of(opened))
         return self._frame.response(
-            request, voice, opened.shop, notices.leaving(voice, opened.shop, self._answer.preferences_path(opened))
+            request,
+            voice,
+            opened.shop,
+            notices.leaving(voice, opened.shop, self._answer.preferences.path_beside(opened)),
         )
 
     async def take_leave(self, request: web.Request) -> web.Response:
