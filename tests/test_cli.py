@@ -85,6 +85,15 @@ def test_shops_are_added_listed_shown_and_switched(kept: Home):
     assert not re.search(r"[{(\[]", shown), "people are shown no Python"
 
 
+def test_the_secret_that_a_shops_own_template_signs_with_is_shown_and_rotated(kept: Home):
+    secret = kept.done("shops", "link-secret", "my-shop").strip()
+    assert re.fullmatch("[0-9a-f]{64}", secret)
+    assert json.loads(kept.done("shops", "link-secret", "my-shop", "--json")) == {"secret": secret}
+    assert kept.done("shops", "link-secret", "my-shop", "--rotate").strip() not in ("", secret)
+    assert secret not in kept.done("shops", "show", "my-shop", "--json")
+    assert kept.refused("shops", "link-secret", "other") == "handraiser: there is no shop “other”"
+
+
 def test_a_key_is_shown_once_and_never_again(kept: Home):
     key = kept.done("keys", "add", "--shop", "my-shop", "--test", "--name", "till").strip()
     assert key.startswith("hr_test_")

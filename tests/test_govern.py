@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from choices import NOW
+from handraiser.core.links import SigningKey
+from handraiser.core.order_links import OrderLinks
 from handraiser.errors import NotFound, Refused
 from handraiser.govern import Govern
 from handraiser.store import shops
@@ -29,13 +31,14 @@ country = "NL"
 [brand]
 primary = "#123456"
 """
+ORDER_LINKS = OrderLinks([SigningKey(1, b"k" * 32)])
 BOATS = TENTS.replace("tent-shop", "boat-shop").replace('slug = "tents"', 'slug = "boats"')
 
 
 @pytest.fixture
 def govern(database: Database, writer: Writer) -> Govern:
     ids = itertools.count(1)
-    return Govern(database, writer, lambda: NOW, lambda _: next(ids).to_bytes(16), "http://127.0.0.1:8025")
+    return Govern(database, writer, lambda: NOW, lambda _: next(ids).to_bytes(16), "http://127.0.0.1:8025", ORDER_LINKS)
 
 
 async def faults(govern: Govern, source: str, **given: Any) -> list[str]:
@@ -188,3 +191,17 @@ async def test_commands_answer_in_jsons_types_and_show_no_secret(govern: Govern)
     assert secret not in str(listed)
     with pytest.raises(NotFound):
         await govern.command("shops.burn", {})
+
+
+async def test_a_link_secret_is_the_shops_own_and_lasts_through_every_change_but_a_rotation(govern: Govern):
+    shop = await govern.add_shop(TENTS)
+    await govern.add_shop(BOATS)
+    first = await govern.link_secret("tent-shop")
+    assert first != await govern.link_secret("boat-shop")
+    again = await govern.add_shop(TENTS.replace("Tent Shop", "Tents for all"))
+    assert (await govern.link_secret("tent-shop"), again.link_generation) == (first, shop.link_generation)
+    assert await govern.link_secret("tent-shop", rotate=True) != first
+    with pytest.raises(Refused):
+        await govern.add_shop("link_generation = 1\n" + TENTS)
+    with pytest.raises(NotFound):
+        await govern.link_secret("nobody")

@@ -17,7 +17,7 @@ from typing import Any
 
 from aiohttp import web
 
-from handraiser.answer import Answer, preference_letters
+from handraiser.answer import Answer, OrderDoor, preference_letters
 from handraiser.answer.confirming import EVENT, Confirming, template_of
 from handraiser.answer.preference_letters import PreferenceLetters
 from handraiser.core import market
@@ -25,6 +25,7 @@ from handraiser.core.catalogue import Shelf
 from handraiser.core.ledger_head import HeadKeys
 from handraiser.core.links import Links, SigningKey
 from handraiser.core.mjml.fill import Engine
+from handraiser.core.order_links import OrderLinks
 from handraiser.doors.api import Emails, Messages
 from handraiser.doors.batch import Batch
 from handraiser.doors.consents import Consents
@@ -35,6 +36,7 @@ from handraiser.doors.imports import ImportDoor
 from handraiser.doors.keys import Keys
 from handraiser.doors.mailer import carriers
 from handraiser.doors.openapi import Operation, Reference
+from handraiser.doors.order_links import OrderLinkPage
 from handraiser.doors.orders import Orders
 from handraiser.doors.outbox import Outbox
 from handraiser.doors.page_frame import Frame
@@ -82,6 +84,7 @@ class Service:
     links: Links
     enrich: Enrich
     answer: Answer
+    order_door: OrderDoor
     outbox: Outbox
     publish: Publish
     report: Report
@@ -181,7 +184,8 @@ def _build(
     all_words = read_words(settings.templates)
     words = partial(words_of, all_words)
     markets = market.load(resources.files("handraiser.core").joinpath("markets.toml").read_text(encoding="utf-8"))
-    links = Links([SigningKey(*key) for key in settings.keys("signing_keys")])
+    signing = [SigningKey(*key) for key in settings.keys("signing_keys")]
+    links, order_links = Links(signing), OrderLinks(signing)
     pepper = settings.keys("pepper")[-1][:2]
     sealer = Sealer([key[:2] for key in settings.keys("data_keys")])
     metrics, shelf, engine = Metrics(), Shelf(), Engine()
@@ -209,7 +213,7 @@ def _build(
         **shared,
     )
     outbox = _outbox(settings, database, words, **shared)
-    govern = Govern(database, writer, now, new_id, settings.origin)
+    govern = Govern(database, writer, now, new_id, settings.origin, order_links)
     kept = KeptHeads(settings.state_dir / FILE_NAME, HeadKeys([key[:2] for key in settings.keys("signing_keys")]))
     count(metrics, enrich, answer, writer, outbox)
     return Service(
@@ -219,6 +223,7 @@ def _build(
         links=links,
         enrich=enrich,
         answer=answer,
+        order_door=OrderDoor(database=database, links=links, order_links=order_links, sealer=sealer, view=enrich.view),
         outbox=outbox,
         publish=publish,
         report=Report(database, pepper[1]),
@@ -290,6 +295,7 @@ def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Applicat
     for routes in (
         Pages(answer, frame).routes(),
         Preferences(answer, frame).routes(),
+        OrderLinkPage(service.order_door, frame).routes(),
         more,
         reference.routes(),
         static_routes(settings.templates),

@@ -13,7 +13,7 @@ import click
 
 from handraiser import __version__
 from handraiser.errors import HandraiserError, SettingsRefused
-from handraiser.printing import print_value
+from handraiser.printing import print_value, print_verified
 from handraiser.settings import Settings, load
 from handraiser.telemetry import log_to
 
@@ -220,6 +220,17 @@ def shops_mode(context: click.Context, slug: str, mode: str) -> None:
     print_value(_command(context, "shops.mode", slug=slug, mode=mode), as_json=False)
 
 
+@shops.command("link-secret")
+@click.argument("slug")
+@click.option("--rotate", is_flag=True, help="Make a new one; the last one stays good until the next time.")
+@as_json
+@click.pass_context
+def shops_link_secret(context: click.Context, slug: str, rotate: bool, as_json: bool) -> None:
+    """Show what the shop's own mail template signs links with."""
+    told = _command(context, "shops.link_secret", slug=slug, rotate=rotate)
+    print_value(told if as_json else told["secret"], as_json=as_json)
+
+
 @cli.group()
 def keys() -> None:
     """API keys."""
@@ -284,25 +295,9 @@ def consents_verify(context: click.Context, head: Path | None, as_json: bool) ->
     if as_json:
         print_value(found, as_json=True)
     else:
-        _print_verified(found)
+        print_verified(found)
     if not found["ok"]:
         sys.exit(1)
-
-
-def _print_verified(found: dict[str, Any]) -> None:
-    for one in found["companies"]:
-        click.echo(
-            f"{one['company']}: {one['entries']} entries, {one['sealed']} sealed in {one['batches']} batches,"
-            f" {one['waiting']} waiting"
-        )
-    click.echo(f"compared with {found['heads_compared']} kept heads")
-    for one in found["broken"]:
-        entry = f" entry {one['seq']}" if one["seq"] is not None else ""
-        event = f" ({one['event_id']})" if one["event_id"] else ""
-        click.echo(f"broken: {one['company']}{entry}{event}: {one['detail']}")
-    for note in found["notes"]:
-        click.echo(f"note: {note}")
-    click.echo("the ledger is whole" if found["ok"] else f"the ledger is broken: {found['broken_count']} faults")
 
 
 @consents.command("rebuild")

@@ -60,3 +60,20 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, int) and (name == "at" or name.endswith("_at")):
         return datetime.fromtimestamp(value / 1000, UTC).isoformat(" ", "seconds").removesuffix("+00:00") + " UTC"
     return str(value)
+
+
+def print_verified(found: dict[str, Any]) -> None:
+    """What verifying the ledger found, in sentences."""
+    for one in found["companies"]:
+        click.echo(
+            f"{one['company']}: {one['entries']} entries, {one['sealed']} sealed in {one['batches']} batches,"
+            f" {one['waiting']} waiting"
+        )
+    click.echo(f"compared with {found['heads_compared']} kept heads")
+    for one in found["broken"]:
+        entry = f" entry {one['seq']}" if one["seq"] is not None else ""
+        event = f" ({one['event_id']})" if one["event_id"] else ""
+        click.echo(f"broken: {one['company']}{entry}{event}: {one['detail']}")
+    for note in found["notes"]:
+        click.echo(f"note: {note}")
+    click.echo("the ledger is whole" if found["ok"] else f"the ledger is broken: {found['broken_count']} faults")

@@ -6,6 +6,7 @@ else, and is kept in a journal while the database is gone.
 
 from handraiser.answer.asks import ASKS, Ask, Opened, Visit
 from handraiser.answer.centre import Centre, Offer
+from handraiser.answer.order_links import OrderDoor
 from handraiser.answer.preferences import Changed, Wanted, Wish
 from handraiser.answer.presses import GIVES, Action, Answer, Told
 
@@ -19,6 +20,7 @@ __all__ = [
     "Changed",
     "Offer",
     "Opened",
+    "OrderDoor",
     "Told",
     "Visit",
     "Wanted",

@@ -132,7 +132,7 @@ class Asks:
             if link.kind not in OUTLIVE_KEYS:
                 raise
             return Opened(token, link, None)
-        if shop is None or not _same_host(shop.link_base, visit.host):
+        if shop is None or not same_host(shop.link_base, visit.host):
             raise NotFound("no such link")
         return Opened(token, link, shop)
 
@@ -267,7 +267,8 @@ def _placement(message: StoredMessage | None) -> Placement | None:
     return next((one for one in placements if one.purpose and one.wording_id and one.legal_class == "ask"), None)
 
 
-def _same_host(base: str, host: str) -> bool:
+def same_host(base: str, host: str) -> bool:
+    """Whether a ``Host`` header names the origin of a shop's pages."""
     scheme, _, wanted = base.partition("://")
     port = {"https": ":443", "http": ":80"}.get(scheme, "")
     return host.lower().removesuffix(port) == wanted.lower().removesuffix(port)

@@ -365,6 +365,11 @@ def placed_at(value: date | datetime | None, zone: str) -> int | None:
     return int(value.timestamp() * 1000)
 
 
+def amount_of(minor: int, currency: str) -> Decimal:
+    """The amount of so many minor units: the inverse of :func:`minor_units`."""
+    return Decimal(minor).scaleb(-get_currency_precision(currency))
+
+
 def minor_units(amount: Decimal, currency: str) -> int:
     """An amount in the currency's minor units (cents; JPY has none, KWD has a thousand)."""
     digits = get_currency_precision(currency)

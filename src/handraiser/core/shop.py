@@ -52,6 +52,7 @@ class Shop:
     decided and counted, nothing inserted) or ``on``. ``link_base`` is the origin of its customer pages, without a
     trailing slash. ``honeypot`` puts a link that only programs see into the page of an ask. ``fresh_days`` is the
     market's switch of that name for all countries of this shop; the shorter of both counts, 0 demands nothing.
+    ``link_generation`` counts the secrets that its own mail template was given to sign links with.
     """
 
     controller: Controller
@@ -77,6 +78,7 @@ class Shop:
     fail_open: bool = True
     market_overrides: tuple[Override, ...] = ()
     honeypot: bool = False
+    link_generation: int = 1
     fresh_days: int = 0
 
     def settings_json(self) -> dict[str, Any]:

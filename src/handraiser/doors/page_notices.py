@@ -87,6 +87,18 @@ def unknown(voice: Voice) -> Page:
     )
 
 
+def nothing_to_ask(voice: Voice) -> Page:
+    """A link about an order, whose customer is asked nothing now."""
+    say = voice.say
+    return Page(
+        title=say("There is nothing to ask you now"),
+        status=say("Nothing was changed"),
+        tone="off",
+        paragraphs=(say("You need not do anything: whatever you chose before stays as it is."),),
+        order_line=False,
+    )
+
+
 def leaving(voice: Voice, shop: Shop | None, less: str) -> Page:
     """Before leaving: what the one button does; below it the way to ``less``, which is no step on the way out."""
     say = voice.say

@@ -14,6 +14,7 @@ from babel.core import Locale as BabelLocale
 from babel.core import UnknownLocaleError
 
 from handraiser.core.market import read_overrides
+from handraiser.core.order_links import OrderLinks
 from handraiser.core.shop import Brand, Controller, Mode, Shop
 from handraiser.errors import Fault, NotFound, Refused
 from handraiser.store import access, shops
@@ -29,20 +30,27 @@ _EMAIL = re.compile(r"[^\s@<>()\[\]\\,;:\"]{1,64}@[^\s@<>()\[\]\\,;:\"]{1,255}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _FONT = re.compile(r"[A-Za-z0-9 ,'-]{1,200}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]")
-_GIVEN_BY_US = {"controller", "id", "number", "market_overrides"}
+_GIVEN_BY_US = {"controller", "id", "number", "market_overrides", "link_generation"}
 
 
 class Govern:
     """Adds and changes companies, shops and API keys."""
 
     def __init__(
-        self, database: Database, writer: Writer, clock: Callable[[], int], new_id: Callable[[int], bytes], origin: str
+        self,
+        database: Database,
+        writer: Writer,
+        clock: Callable[[], int],
+        new_id: Callable[[int], bytes],
+        origin: str,
+        order_links: OrderLinks,
     ) -> None:
         self._database = database
         self._writer = writer
         self._clock = clock
         self._new_id = new_id
         self._origin = origin
+        self._order_links = order_links
 
     async def add_shop(self, source: str, **given: Any) -> Shop:
         """Add a shop described in TOML with its ``[controller]``, or change the one of the same slug.
@@ -70,6 +78,7 @@ class Govern:
             controller=controller,
             id=old.id if old else self._new_id(self._clock()),
             number=old.number if old else 0,
+            link_generation=old.link_generation if old else 1,
         )
         await self._writer.write(shops.add_controllers, controller)
         kept: Shop = await self._writer.write(shops.add_shops, shop)
@@ -87,6 +96,14 @@ class Govern:
         if shop is None:
             raise NotFound(f"there is no shop “{slug}”")
         return shop
+
+    async def link_secret(self, slug: str, *, rotate: bool = False) -> str:
+        """What the shop's own mail template signs links with. ``rotate`` makes a new one; the last one stays good until
+        the next time. Raises :class:`NotFound`."""
+        shop = await self.shop(slug)
+        if rotate:
+            shop = await self._writer.write(shops.add_shops, replace(shop, link_generation=shop.link_generation + 1))
+        return self._order_links.secret(shop)
 
     async def add_key(
         self, slug: str, scopes: Sequence[str] = ("emails",), *, test: bool = False, name: str = ""
@@ -128,6 +145,8 @@ class Govern:
             case "shops.mode":
                 shop = await self.set_mode(arguments["slug"], arguments["mode"])
                 return f"{shop.slug} is now {shop.mode}"
+            case "shops.link_secret":
+                return {"secret": await self.link_secret(arguments["slug"], rotate=arguments["rotate"])}
             case "keys.add":
                 key = await self.add_key(
                     arguments["slug"], arguments["scopes"], test=arguments["test"], name=arguments["name"]

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from handraiser.core.order_record import CANCELLED
 from handraiser.store import consent_records, subjects
 from handraiser.store.database import Transaction
-from handraiser.store.sql import StoreConflict, to_json
+from handraiser.store.sql import Reads, StoreConflict, to_json
 from handraiser.store.subjects import NewSubject
 
 _KEY = "controller_id id, shop_id id, order_id text"
@@ -52,6 +54,37 @@ class Taken:
 
     outcome: str
     kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOrder:
+    """An order as it is kept, with its customer's mailbox; ``address`` is sealed."""
+
+    order_id: str
+    subject_id: bytes
+    address: str
+    placed_at: int
+    value_minor: int | None
+    currency: str
+    status: str
+    country: str
+    kind: str
+    facts: Mapping[str, Any]
+
+
+async def find(reads: Reads, controller_id: bytes, shop_id: bytes, order_id: str) -> StoredOrder | None:
+    """The order of this id."""
+    names = "o.order_id, o.subject_id, s.address, o.placed_at, o.value_minor, o.currency, o.status, o.country, o.kind"
+    rows = await reads.fetch(
+        f"SELECT {names}, o.facts FROM orders o JOIN subject s"
+        " ON s.controller_id = o.controller_id AND s.subject_id = o.subject_id"
+        " WHERE o.controller_id = $1 AND o.shop_id = $2 AND o.order_id = $3 AND s.address IS NOT NULL",
+        (controller_id, shop_id, order_id),
+    )
+    if not rows:
+        return None
+    told = {name: rows[0][name] for name in StoredOrder.__slots__}
+    return StoredOrder(**{**told, "facts": orjson.loads(told["facts"])})
 
 
 _Key = tuple[bytes, bytes, str]
