@@ -84,7 +84,7 @@ def sheet(voice: Voice, centre: Centre, changed: Changed | None = None) -> Sheet
         title=say("Your email settings"),
         status=status,
         tone=tone,
-        paragraphs=(say("For {address}. Emails about your orders come in any case.", address=centre.address),),
+        paragraphs=(say("For {address} · Emails about your orders come in any case.", address=centre.address),),
         notice=_notice(voice, centre, changed),
         done=changed is not None and changed.outcome in _DONE,
         gift=changed.offer.promise.benefit_now if changed and changed.offer and changed.outcome == "granted" else "",
