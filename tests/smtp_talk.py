@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,10 +130,11 @@ class Client:
         """The next answer, its lines joined by a line break; "" when the connection ended."""
         lines = []
         async with asyncio.timeout(20):
-            while line := (await self.reader.readline()).decode():
-                lines.append(line.rstrip("\r\n"))
-                if line[3:4] != "-":
-                    break
+            with suppress(ConnectionResetError):
+                while line := (await self.reader.readline()).decode():
+                    lines.append(line.rstrip("\r\n"))
+                    if line[3:4] != "-":
+                        break
         return "\n".join(lines)
 
     async def say(self, line: str | bytes) -> str:
