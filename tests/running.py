@@ -141,7 +141,13 @@ def free_port() -> int:
 def settings_for(folder: Path, database_url: str, **given: Any) -> Settings:
     """The settings of a test's own service."""
     port = free_port()
-    base = {"state_dir": folder / "state", "database_url": database_url, "listen": f"127.0.0.1:{port}", **SECRETS}
+    base = {
+        "state_dir": folder / "state",
+        "database_url": database_url,
+        "listen": f"127.0.0.1:{port}",
+        "enrich_seconds": 20.0,
+        **SECRETS,
+    }
     return load({}, **(base | given))
 
 

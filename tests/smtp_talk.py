@@ -205,10 +205,8 @@ async def relaying(
             **given,
         },
     )
-    own = Workers(settings.relay_workers, seconds=settings.relay_enrich_seconds)
-    passing = Passing(
-        rules=rules, workers=workers or own, enrich=enrich, keys=keys, max_bytes=settings.relay_enrich_bytes
-    )
+    own = Workers(settings.enrich_workers, seconds=settings.enrich_seconds)
+    passing = Passing(rules=rules, workers=workers or own, enrich=enrich, keys=keys, max_bytes=settings.enrich_bytes)
     relay = Relay(passing, settings, Metrics(), lambda: NOW, lambda _at: an_id(1))
     await relay.open()
     try:

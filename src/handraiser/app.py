@@ -26,12 +26,14 @@ from handraiser.core.ledger_head import HeadKeys
 from handraiser.core.links import Links, SigningKey
 from handraiser.core.mjml.fill import Engine
 from handraiser.core.order_links import OrderLinks
+from handraiser.core.splice.finished import PARSERS
 from handraiser.doors.api import Emails, Messages
 from handraiser.doors.batch import Batch
 from handraiser.doors.consents import Consents
 from handraiser.doors.control import Control
 from handraiser.doors.counting import count
 from handraiser.doors.customers import Customers
+from handraiser.doors.finished import Enrichment
 from handraiser.doors.imports import ImportDoor
 from handraiser.doors.keys import Keys
 from handraiser.doors.mailer import carriers
@@ -47,9 +49,10 @@ from handraiser.doors.touchpoints import Touchpoints
 from handraiser.doors.web import Front, Health, static_routes
 from handraiser.enrich import Enrich
 from handraiser.errors import Fault, HandraiserError, SettingsRefused, StoreUnavailable
+from handraiser.finished import Finish
 from handraiser.govern import Desk, Govern
-from handraiser.isolate import Isolate
-from handraiser.jobs import LAPSING, Jobs
+from handraiser.isolate import Isolate, Workers
+from handraiser.jobs import LAPSING, Jobs, every, quietly
 from handraiser.memory import keep_memory_small, leave_garbage
 from handraiser.prove import Prove
 from handraiser.publish import Publish
@@ -62,7 +65,7 @@ from handraiser.store.kept_heads import FILE_NAME, KeptHeads
 from handraiser.store.subjects import Sealer
 from handraiser.store.writer import Reader, Writer
 from handraiser.telemetry import Metrics
-from handraiser.template_files import read_words, words_of
+from handraiser.template_files import read_shop_rules, read_words, words_of
 
 log = logging.getLogger("handraiser.app")
 
@@ -83,6 +86,8 @@ class Service:
     writer: Writer
     links: Links
     enrich: Enrich
+    finish: Finish
+    workers: Workers
     answer: Answer
     order_door: OrderDoor
     outbox: Outbox
@@ -150,16 +155,23 @@ async def open_service(settings: Settings, now: Clock | None = None) -> AsyncIte
         stack.push_async_callback(database.close)
         isolate = Isolate(seconds=settings.compile_seconds, memory_bytes=settings.compile_bytes)
         stack.callback(isolate.close)
+        workers = Workers(
+            settings.enrich_workers,
+            seconds=settings.enrich_seconds,
+            memory_bytes=settings.compile_bytes,
+            preload=PARSERS,
+        )
+        stack.callback(workers.close)
         reader = Reader(database, queue_limit=settings.queue_limit)
         writer = Writer(database, queue_limit=settings.queue_limit)
         stack.push_async_callback(reader.close)
         stack.push_async_callback(writer.close)
-        service = _build(settings, database, isolate, reader, writer, now or clock)
+        service = _build(settings, database, isolate, workers, reader, writer, now or clock)
         stack.push_async_callback(service.answer.close)
         await service.publish.refresh()
         for fault in service.publish.faults:
             log.error("left out of the catalogue", extra={"facts": {"fault": fault}})
-        await _quietly(service.answer.apply_journal)
+        await quietly(service.answer.apply_journal)
         for work, seconds in (
             (service.publish.refresh, POLL_SECONDS),
             (service.answer.settle, SETTLE_SECONDS),
@@ -167,7 +179,7 @@ async def open_service(settings: Settings, now: Clock | None = None) -> AsyncIte
             (service.jobs.run_due, JOBS_SECONDS),
             (service.jobs.seal, settings.seal_seconds),
         ):
-            task = asyncio.create_task(_every(seconds, work))
+            task = asyncio.create_task(every(seconds, work))
             stack.push_async_callback(_stop, task)
         stack.push_async_callback(_stop, asyncio.create_task(service.outbox.run()))
         if settings.database.startswith("sqlite"):
@@ -178,7 +190,13 @@ async def open_service(settings: Settings, now: Clock | None = None) -> AsyncIte
 
 
 def _build(
-    settings: Settings, database: Database, isolate: Isolate, reads: Reader, writer: Writer, now: Clock
+    settings: Settings,
+    database: Database,
+    isolate: Isolate,
+    workers: Workers,
+    reads: Reader,
+    writer: Writer,
+    now: Clock,
 ) -> Service:
     """Every story with what it needs; nothing here waits."""
     all_words = read_words(settings.templates)
@@ -200,18 +218,7 @@ def _build(
     }
     journal = Journal(settings.state_dir / "withdrawals.journal")
     answer = Answer(database=database, journal=journal, pepper=pepper[1], hosting=settings.hosting_networks, **shared)
-    enrich = Enrich(
-        reader=reads,
-        shelf=shelf,
-        engine=engine,
-        words=words,
-        pepper=pepper,
-        new_subject_id=partial(os.urandom, 16),
-        page_by_key=publish.page_by_key,
-        block_by_key=publish.block_by_key,
-        before_asking=answer.apply_journal,
-        **shared,
-    )
+    enrich = _enrich(publish, answer, reader=reads, shelf=shelf, engine=engine, words=words, pepper=pepper, **shared)
     outbox = _outbox(settings, database, words, **shared)
     govern = Govern(database, writer, now, new_id, settings.origin, order_links)
     kept = KeptHeads(settings.state_dir / FILE_NAME, HeadKeys([key[:2] for key in settings.keys("signing_keys")]))
@@ -222,6 +229,8 @@ def _build(
         writer=writer,
         links=links,
         enrich=enrich,
+        workers=workers,
+        finish=_finish(settings, workers, enrich, govern, shelf=shelf, markets=markets, clock=now),
         answer=answer,
         order_door=OrderDoor(database=database, links=links, order_links=order_links, sealer=sealer, view=enrich.view),
         outbox=outbox,
@@ -261,6 +270,28 @@ def _publish(
     )
 
 
+def _enrich(publish: Publish, answer: Answer, **shared: Any) -> Enrich:
+    return Enrich(
+        new_subject_id=partial(os.urandom, 16),
+        page_by_key=publish.page_by_key,
+        block_by_key=publish.block_by_key,
+        before_asking=answer.apply_journal,
+        **shared,
+    )
+
+
+def _finish(settings: Settings, workers: Workers, enrich: Enrich, govern: Govern, **shared: Any) -> Finish:
+    rules, _ = read_shop_rules(settings.templates)  # of a file with faults, which ``check`` tells, no rule counts
+    return Finish(
+        compose=enrich.letter,
+        rules=rules,
+        shop_of=govern.shop,
+        workers=workers,
+        max_bytes=settings.enrich_bytes,
+        **shared,
+    )
+
+
 def _outbox(settings: Settings, database: Database, words: Callable[[str], Mapping[str, str]], **shared: Any) -> Outbox:
     """What leaves by itself, and who writes it."""
     source = (settings.templates / "emails" / "confirmation.html").read_text(encoding="utf-8")
@@ -277,6 +308,7 @@ def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Applicat
     v1 = (
         Emails(service.enrich, service.keys, settings),
         Batch(service.enrich, service.keys, settings),
+        Enrichment(service.finish, service.keys, settings),
         Messages(service.report, service.keys, settings),
         Touchpoints(service.enrich, service.keys, settings),
         Orders(service.desk.orders, service.keys, settings),
@@ -363,22 +395,6 @@ async def _answers(database: Database) -> bool:
     except StoreUnavailable:
         return False
     return True
-
-
-async def _every(seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
-    """Do ``work`` again and again; a fault is logged, and the next time is tried all the same."""
-    while True:
-        await asyncio.sleep(seconds)
-        await _quietly(work)
-
-
-async def _quietly(work: Callable[[], Awaitable[Any]]) -> None:
-    try:
-        await work()
-    except StoreUnavailable:
-        log.warning("the database is away", extra={"facts": {"work": work.__qualname__}})
-    except Exception as error:
-        log.error("periodic work failed", exc_info=error, extra={"facts": {"work": work.__qualname__}})
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from handraiser.app import complete, open_service
 from handraiser.core.letter import Options
+from handraiser.core.mailbox import sole_address
 from handraiser.core.payload import parse
 from handraiser.doors import control
 from handraiser.errors import HandraiserError, Refused, SettingsRefused, StoreError, TemplateRefused
@@ -176,7 +177,7 @@ def relay_test(settings: Settings, mail: Path, shop: str | None, sender: str | N
     :class:`TemplateRefused` when a rules file has faults.
     """
     from handraiser.core.rules.file import FIELDS
-    from handraiser.core.rules.match import Heading, address_of, candidates, heading_of
+    from handraiser.core.rules.match import Heading, candidates, heading_of
     from handraiser.core.rules.recognise import Unrecognised, recognise
 
     rules, faults = read_shop_rules(settings.templates)
@@ -187,11 +188,11 @@ def relay_test(settings: Settings, mail: Path, shop: str | None, sender: str | N
     fields = heading_of(raw, "").fields
     known = Heading("", fields)
     if sender is None:
-        sender = (address_of(known.only("return-path")) or address_of(known.only("from"))).strip()
+        sender = sole_address(known.only("return-path")) or sole_address(known.only("from"))
     heading = Heading(sender, fields)
     possible = candidates(rules, heading)
-    found = recognise(raw, sender, possible, max_bytes=settings.relay_enrich_bytes)
-    reader = address_of(heading.only("to"))
+    found = recognise(raw, sender, possible, max_bytes=settings.enrich_bytes)
+    reader = sole_address(heading.only("to"))
     told: dict[str, Any] = {
         "envelope_from": sender,
         "reader": reader,

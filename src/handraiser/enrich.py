@@ -50,7 +50,7 @@ _MEND = f"{REASONS['fill_failed']} Mend the block, or the data it reads."
 
 
 async def as_composed(composed: Composed) -> Composed:
-    """Nothing is left to be placed: the page holds its blocks."""
+    """A page holds its blocks: there is nothing more to place."""
     return composed
 
 
@@ -111,10 +111,8 @@ class Enrich:
         return composed
 
     async def letter(self, letter: Letter, placed: Placed = as_composed) -> Composed:
-        """What was read, as the finished email or its blocks; errors as with :meth:`email`.
-
-        ``placed`` is told what is about to be kept, and answers what became of it: blocks that found no place in a
-        finished mail are skipped then, and count as not shown.
+        """What was read, as the finished email or its blocks; errors as with :meth:`email`. ``placed`` is told what is
+        about to be kept and answers what became of it: what found no place is not shown.
         """
         composed = await self._composed(letter, placed)
         for observer in self.observers:
@@ -231,7 +229,9 @@ class Enrich:
             wording = found.wording or wording
             placements.append(found.placement(block, variant))
         page = letter.catalogue.pages[letter.template, letter.locale]
-        decision = Decision(letter.template, page.key, tuple(placements), choice.skipped, choice.would_ask)
+        decision = Decision(
+            letter.template, page.key, tuple(placements), choice.skipped, choice.would_ask, letter.declared
+        )
         return self._filled(letter, page.page, live, decision, message_id, subject_id, wording)
 
     def _situation(self, letter: Letter, known: Known | None, *, asking: bool, settled: bool) -> Situation:

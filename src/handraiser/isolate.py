@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import multiprocessing
 import pickle
 import resource
@@ -19,10 +20,16 @@ _START_SECONDS = 30.0
 
 
 class Isolate:
-    """One worker process, started at the first call and again after it was killed; calls take turns."""
+    """One worker process, started at the first call and again after it was killed; calls take turns.
 
-    def __init__(self, *, seconds: float = 10.0, memory_bytes: int = 1_000_000_000) -> None:
+    ``preload`` names modules that it imports before the first call's time begins.
+    """
+
+    def __init__(
+        self, *, seconds: float = 10.0, memory_bytes: int = 1_000_000_000, preload: tuple[str, ...] = ()
+    ) -> None:
         self._seconds = seconds
+        self._preload = preload
         self._memory_bytes = memory_bytes
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
@@ -60,7 +67,7 @@ class Isolate:
         self._kill()
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, self._memory_bytes), daemon=True)
+        self._process = context.Process(target=_work, args=(theirs, self._memory_bytes, self._preload), daemon=True)
         try:
             await asyncio.to_thread(self._process.start)
         finally:
@@ -89,8 +96,15 @@ class Isolate:
 class Workers:
     """Several isolated workers behind one call. Whoever finds all of them busy waits, but no longer than its time."""
 
-    def __init__(self, count: int, *, seconds: float = 10.0, memory_bytes: int = 1_000_000_000) -> None:
-        self._all = [Isolate(seconds=seconds, memory_bytes=memory_bytes) for _ in range(count)]
+    def __init__(
+        self,
+        count: int,
+        *,
+        seconds: float = 10.0,
+        memory_bytes: int = 1_000_000_000,
+        preload: tuple[str, ...] = (),
+    ) -> None:
+        self._all = [Isolate(seconds=seconds, memory_bytes=memory_bytes, preload=preload) for _ in range(count)]
         self._free: asyncio.LifoQueue[Isolate] = asyncio.LifoQueue()
         self._seconds = seconds
         for one in self._all:
@@ -122,10 +136,12 @@ class Workers:
             one.close()
 
 
-def _work(pipe: Connection, memory_bytes: int) -> None:
+def _work(pipe: Connection, memory_bytes: int, preload: tuple[str, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the serving process decides
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for module in preload:
+        importlib.import_module(module)
     pipe.send("ready")
     while True:
         try:

@@ -10,8 +10,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import Any
 
 from handraiser.core.ledger_head import Head
+from handraiser.errors import StoreUnavailable
 from handraiser.settings import Settings
 from handraiser.store import leases, retention, seals
 from handraiser.store.database import Database
@@ -147,3 +149,20 @@ class Jobs:
             gone += bite
             if bite < BITE:
                 return gone
+
+
+async def every(seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
+    """Do ``work`` again and again; a fault is logged, and the next time is tried all the same."""
+    while True:
+        await asyncio.sleep(seconds)
+        await quietly(work)
+
+
+async def quietly(work: Callable[[], Awaitable[Any]]) -> None:
+    """Do ``work`` once; a fault is logged."""
+    try:
+        await work()
+    except StoreUnavailable:
+        log.warning("the database is away", extra={"facts": {"work": work.__qualname__}})
+    except Exception as error:
+        log.error("periodic work failed", exc_info=error, extra={"facts": {"work": work.__qualname__}})

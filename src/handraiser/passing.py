@@ -6,8 +6,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from handraiser.core.mailbox import normalise_address
-from handraiser.core.rules.match import ShopRule, address_of, candidates, heading_of
+from handraiser.core.mailbox import normalise_address, sole_address
+from handraiser.core.rules.match import ShopRule, candidates, heading_of
 from handraiser.core.rules.recognise import Recognised, recognise
 from handraiser.errors import SigningFailed, TimeLimitExceeded, WorkerDied
 from handraiser.isolate import Workers
@@ -106,7 +106,7 @@ class Passing:
         readers = [one for one in envelope.recipients if one not in copies]
         if len(readers) != 1:
             return replace(untouched, reason="several_recipients")
-        if address_of(heading.only("to")) != _normal(readers[0]):
+        if _normal(sole_address(heading.only("to"))) != _normal(readers[0]):
             return replace(untouched, reason="to_differs")
         if self._enrich is None:
             return untouched

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from handraiser.app import Service, clock, new_id, open_service, run, web_app
 from handraiser.errors import Fault, SettingsRefused
-from handraiser.isolate import Workers
+from handraiser.finished import Finish
 from handraiser.settings import Settings
 from handraiser.template_files import read_shop_rules, read_signing_keys
 
 if TYPE_CHECKING:
+    from handraiser.core.rules.recognise import Recognised
     from handraiser.doors.relay import Relay
+    from handraiser.passing import Enriched
 
 log = logging.getLogger("handraiser.app")
 
@@ -36,20 +39,27 @@ async def open_relay(service: Service) -> AsyncIterator[Relay]:
     keys, lacking = read_signing_keys(settings.templates, rules)
     for fault in (*faults, *lacking):
         log.error("mail of this shop passes as it is", extra={"facts": {"fault": str(fault)}})
-    workers = Workers(
-        settings.relay_workers, seconds=settings.relay_enrich_seconds, memory_bytes=settings.compile_bytes
+    passing = Passing(
+        rules=rules,
+        workers=service.workers,
+        enrich=partial(_enriched, service.finish),
+        keys=keys,
+        max_bytes=settings.enrich_bytes,
     )
+    await passing.warm()
+    relay = Relay(passing, settings, service.metrics, clock, new_id)
+    await relay.open()
     try:
-        passing = Passing(rules=rules, workers=workers, keys=keys, max_bytes=settings.relay_enrich_bytes)
-        await passing.warm()
-        relay = Relay(passing, settings, service.metrics, clock, new_id)
-        await relay.open()
-        try:
-            yield relay
-        finally:
-            await relay.close(settings.relay_data_seconds)
+        yield relay
     finally:
-        workers.close()
+        await relay.close(settings.relay_data_seconds)
+
+
+async def _enriched(finish: Finish, raw: bytes, found: Recognised, reader: str) -> Enriched:
+    from handraiser.passing import Enriched
+
+    passed = await finish.recognised(raw, found, reader)
+    return Enriched(passed.content, passed.reason)
 
 
 async def serve(settings: Settings, *, relay: bool = False) -> None:

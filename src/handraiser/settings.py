@@ -100,10 +100,10 @@ class Settings(BaseModel):
         None, description="PEM private key of relay_tls_certificate; none = in the same file"
     )
     relay_tls_required: bool = Field(False, description="the relay takes no mail without STARTTLS")
-    relay_mail_bytes: int = Field(26_214_400, ge=100_000, le=200_000_000, description="largest mail relayed, bytes")
-    relay_enrich_bytes: int = Field(5_000_000, ge=10_000, le=25_000_000, description="largest mail enriched, bytes")
-    relay_enrich_seconds: float = Field(2.0, gt=0, le=30, description="longest time for one step of enriching, seconds")
-    relay_workers: int = Field(2, ge=1, le=64, description="processes in which finished mail is read and enriched")
+    mail_bytes: int = Field(26_214_400, ge=100_000, le=200_000_000, description="largest finished mail taken, bytes")
+    enrich_bytes: int = Field(5_000_000, ge=10_000, le=25_000_000, description="largest mail enriched, bytes")
+    enrich_seconds: float = Field(2.0, gt=0, le=30, description="longest time for one step of enriching, seconds")
+    enrich_workers: int = Field(2, ge=1, le=64, description="processes in which finished mail is read and enriched")
     relay_sessions: int = Field(200, ge=1, le=10_000, description="most SMTP sessions at a time")
     relay_connections: int = Field(20, ge=1, le=1_000, description="most connections to the next hop at a time")
     relay_hop_seconds: float = Field(

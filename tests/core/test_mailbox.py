@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handraiser.core.mailbox import lookup, normalise_address, read_address, read_mailbox, split_mailbox
+from handraiser.core.mailbox import lookup, normalise_address, read_address, read_mailbox, sole_address, split_mailbox
 
 
 @pytest.mark.parametrize(
@@ -126,3 +126,24 @@ def test_a_mailbox_may_have_a_name():
     assert read_mailbox(read_mailbox("Lumen <orders@lumen.example>")) == "Lumen <orders@lumen.example>"
     with pytest.raises(ValueError, match="one address"):
         read_mailbox("Lumen <orders@lumen.example>, Bob <bob@example.com>")
+
+
+@pytest.mark.parametrize(
+    ("header", "address"),
+    [
+        ("alice@example.com", "alice@example.com"),
+        (" <alice@example.com> ", "alice@example.com"),
+        ("Alice <alice@example.com>", "alice@example.com"),
+        ('"Doe, Alice" <alice@example.com>', "alice@example.com"),
+        ('"bob@example.com" <alice@example.com>', "alice@example.com"),
+        ("bob@example.com, Alice <alice@example.com>", ""),
+        ("Doe, Alice <alice@example.com>", ""),
+        ("alice@example.com, bob@example.com", ""),
+        ("A <alice@example.com> B <bob@example.com>", ""),
+        ("friends: alice@example.com;", ""),
+        ("undisclosed-recipients:;", ""),
+        ("", ""),
+    ],
+)
+def test_a_header_names_one_reader_only_where_nobody_could_read_more(header: str, address: str):
+    assert sole_address(header) == address

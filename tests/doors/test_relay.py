@@ -46,7 +46,7 @@ async def test_a_line_of_any_length_and_the_largest_mail_pass_and_a_larger_one_i
     long = MAIL + b"x" * 3_000_000 + b"\r\n"
     async with (
         ScriptedHop().open() as hop,
-        relaying(hop, relay_mail_bytes=len(long)) as relay,
+        relaying(hop, mail_bytes=len(long)) as relay,
         talking(relay.port) as client,
     ):
         assert (await client.send(long, ALICE)).startswith("250")

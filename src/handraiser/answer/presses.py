@@ -298,7 +298,9 @@ class Answer:
             dedup_key=consent.dedup_key(message.id, "ask", ask.purpose, action, ask.standing.event_id),
             jurisdiction=message.market,
             rule_version=message.rule_version,
-            policy_snapshot_id=await self._policy(controller_id, self._market(ask), now),
+            policy_snapshot_id=await self._policy(
+                controller_id, self._market(ask).with_declared(message.decision.get("declared")), now
+            ),
             privacy_policy_version=ask.shop.controller.privacy_version,
             touchpoint=message.touchpoint,
             message_id=message.id if ask.opened.link.kind not in OUTLIVE_KEYS else None,
@@ -339,10 +341,9 @@ class Answer:
             return None
         return self._visits.keyed(b"order", message.controller_id, message.shop_id, message.order_id.encode())
 
-    async def _policy(self, controller_id: bytes, market: Market, now: int) -> bytes:
+    async def _policy(self, controller_id: bytes, content: str, now: int) -> bytes:
         """The hash of the rules that the answer was taken under; they are written when they are met for the first time,
         so that a press costs no further round trip."""
-        content = market.content
         policy_id = hashlib.sha256(content.encode()).digest()
         if (controller_id, policy_id) not in self._policies:
             await self._writer.write(policies.put, Policy(controller_id, policy_id, content, now))

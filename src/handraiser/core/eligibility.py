@@ -45,9 +45,11 @@ REASONS: Mapping[str, str] = {
     "priority": "Another block of higher priority stands in this slot.",
     "no_slot": "The template has no such slot, or the block does not compile in it.",
     "fill_failed": "The block could not be filled with this data and was dropped.",
+    "not_placed": "The finished mail has no safe place for the block, or must not be touched.",
     "store_unavailable": "The database could not be reached, so nobody is asked.",
 }
-"""The closed list of reasons. ``fill_failed`` is told after filling; ``holdout`` is reserved for experiments."""
+"""The closed list of reasons. ``fill_failed`` and ``not_placed`` are told after filling; ``holdout`` is reserved for
+experiments."""
 
 
 @dataclass(frozen=True, slots=True)

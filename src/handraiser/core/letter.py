@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -45,7 +45,8 @@ class Options:
 class Letter:
     """What one request asks for: ``address`` is who reads the mail, ``at`` when it came (ms).
 
-    ``blocks_only`` says that the mail around the blocks is not ours: no page is filled, no header set.
+    ``blocks_only`` says that the mail around the blocks is not ours: no page is filled, no header set. ``declared``
+    is who answers for the soft opt-in facts of a rule.
     """
 
     shop: Shop
@@ -61,6 +62,7 @@ class Letter:
     address: str
     touchpoint: str
     blocks_only: bool = False
+    declared: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def on_page(self) -> bool:
@@ -125,6 +127,39 @@ def read_letter(
         address=payload.addressee(email),
         touchpoint=f"email:{email['type']}",
     )
+
+
+def read_context(
+    context: Mapping[str, Any],
+    shop: Shop,
+    options: Options,
+    *,
+    catalogue: ShopCatalogue | None,
+    markets: Markets,
+    at: int,
+) -> Letter:
+    """What is known of a mail that is finished already, in the payload's own words: ``{type, customer, order?, …}``;
+    of the order any part may be missing.
+
+    Raises :class:`PayloadRefused` without a type that the shop has a template for, or without an address.
+    """
+    given = context.get("order")
+    told: Mapping[str, Any] = given if isinstance(given, dict) else {}
+    letter = read_letter(
+        {**context, "order": {"id": "-", "currency": "EUR", "total": 0, **told}},
+        shop,
+        options,
+        catalogue=catalogue,
+        markets=markets,
+        at=at,
+    )
+    order = letter.email["order"]
+    for name in ("id", "currency"):
+        if name not in told:
+            order[name] = ""
+    if not told.keys() >= {"total", "currency"}:
+        order.pop("total", None)
+    return replace(letter, blocks_only=True)
 
 
 def read_view(

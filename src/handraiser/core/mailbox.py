@@ -16,6 +16,7 @@ _DOMAIN = re.compile(
 _NAMED = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]*)>")
 # What is copied along with an address from web pages and word processors.
 _INVISIBLE = " \t\r\n\xa0\xad\u200b\u200c\u200d\u2060\ufeff"
+_SOLE = re.compile(r'(?:\s*"[^"]*"\s*|[^",;:<>]*)<([^<>,;:\s]+)>\s*|\s*([^<>,;:"\s]+)\s*')
 _ONE_ADDRESS = "one address such as alice@example.com"
 
 
@@ -48,6 +49,15 @@ def split_mailbox(text: str) -> tuple[str, str]:
     """(display name or "", address) of ``address`` or ``Name <address>``; neither is checked."""
     named = _NAMED.fullmatch(text.strip())
     return (named["name"].strip().strip('"').strip(), named["address"].strip()) if named else ("", text.strip())
+
+
+def sole_address(header: str) -> str:
+    """The address of a decoded From or To header that holds exactly one; "" where it could be read as more, or none."""
+    found = _SOLE.fullmatch(header)
+    try:
+        return read_address(found[1] or found[2]) if found else ""
+    except ValueError:
+        return ""
 
 
 def normalise_address(address: str) -> str:

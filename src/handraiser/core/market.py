@@ -76,21 +76,12 @@ class Market:
     @property
     def content(self) -> str:
         """Every switch as JSON with sorted names: what an entry of the ledger names by its hash."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return self.with_declared(None)
 
-    @property
-    def on_page(self) -> Market:
-        """The same rules for a page of the shop, which is no electronic mail: what only a mail needs does not count,
-        and nothing is granted without a press."""
-        return replace(
-            self,
-            ask_in_mail="allowed",
-            signed_off=True,
-            ebr_months=0,
-            postal_address=False,
-            header_required=False,
-            automatic="off",
-        )
+    def with_declared(self, facts: Mapping[str, str] | None) -> str:
+        """The same, with what a shop declares of its check-out (see :class:`handraiser.core.placement.Decision`)."""
+        told = asdict(self) | ({"declared": dict(facts)} if facts else {})
+        return json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @property
     def needs_line(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -52,13 +52,17 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Everything a message row keeps, so that a replay renders the same and ``why`` can be told years later."""
+    """Everything a message row keeps, so that a replay renders the same and ``why`` can be told years later.
+
+    ``declared`` is who answers for the soft opt-in facts that a shop's rule claims, since when, and under which text.
+    """
 
     template: str
     page: bytes
     placements: tuple[Placement, ...] = ()
     skipped: tuple[Skip, ...] = ()
     would_ask: bool = False
+    declared: Mapping[str, str] = field(default_factory=dict)
 
     def without(self, slots: Collection[str], reason: str, remedy: str) -> Decision:
         """The same decision with what stood in ``slots`` skipped."""
@@ -86,6 +90,7 @@ class Decision:
             ],
             "skipped": [skip.as_json() for skip in self.skipped],
             "would_ask": self.would_ask,
+            **({"declared": dict(self.declared)} if self.declared else {}),
         }
 
     @classmethod
@@ -111,4 +116,5 @@ class Decision:
             placements,
             skipped,
             kept.get("would_ask", False),
+            kept.get("declared", {}),
         )

@@ -67,6 +67,7 @@ class Operation:
     request: str = ""
     answer: str = ""
     mime: bool = False
+    mime_in: bool = False
     ndjson: bool = False
     csv: bool = False
     lines: tuple[str, ...] = ()
@@ -86,6 +87,18 @@ _TOLD: Json = {
     "placements": list_of(ref("Placement")),
     "skipped": list_of(ref("Skip")),
     "warnings": list_of(ref("Fault")),
+}
+_FINISHED: Json = {
+    **dict.fromkeys(("html", "text", "type"), TEXT),
+    "customer": ref("Customer"),
+    "order": {"type": "object"},
+    "soft_opt_in": ref("SoftOptIn"),
+}
+_ENRICHED: Json = {
+    "html": TEXT,
+    "text": MAYBE,
+    **{name: _TOLD[name] for name in ("message_id", "placements", "skipped", "warnings")},
+    "unchanged": {"anyOf": [ref("Unchanged"), {"type": "null"}]},
 }
 _PLACEMENT: Json = {
     "slot": TEXT,
@@ -151,6 +164,9 @@ def _schemas(meanings: Meanings) -> Json:
             {"html": TEXT, "style": TEXT, **{name: told for name, told in _TOLD.items() if name != "headers"}}
         ),
         "Part": object_of({"html": TEXT, "text": TEXT}),
+        "FinishedEmail": object_of(_FINISHED, optional=("text", "order", "soft_opt_in")),
+        "EnrichedEmail": object_of(_ENRICHED),
+        "Unchanged": object_of({"reason": TEXT, "detail": TEXT}),
         "Message": object_of(_MESSAGE),
         "Messages": object_of({"messages": list_of(ref("Message"))}),
         "Press": object_of(_PRESS),
@@ -230,7 +246,7 @@ def _operation(operation: Operation, examples: Json) -> Json:
     answer: Json = {"description": "done", "content": content(operation.answer)}
     if operation.mime:
         answer["content"]["message/rfc822"] = {"schema": {"type": "string"}}
-    if operation.answer in ("ComposedEmail", "Blocks", "PageBlocks"):
+    if operation.answer in ("ComposedEmail", "Blocks", "PageBlocks", "EnrichedEmail"):
         answer["headers"] = {
             name: {"description": text, "schema": {"type": "string"}} for name, text in _ANSWER_HEADERS.items()
         }
@@ -264,6 +280,8 @@ def _operation(operation: Operation, examples: Json) -> Json:
             taken["text/csv"] = {"schema": TEXT}
         for place, name in zip((taken, answer["content"]), operation.lines, strict=False):
             place["application/x-ndjson"] = {"schema": ref(name), "example": examples[name]}
+        if operation.mime_in:
+            taken["message/rfc822"] = {"schema": TEXT}
         described["requestBody"] = {"required": True, "content": taken}
     return described
 
@@ -276,7 +294,7 @@ def _errors(operation: Operation) -> list[int]:
         found.add(404)
     if operation.method == "POST":
         found |= {400, 408, 413}
-    if operation.request in ("Email", "EmailLines", "PageView"):
+    if operation.request in ("Email", "EmailLines", "PageView", "FinishedEmail"):
         found |= {409, 415}
     return sorted(found)
 

@@ -111,9 +111,9 @@ class Relay:
             tls_context=self._tls,
             require_starttls=settings.relay_tls_required,
             auth_require_tls=not settings.relay_auth_without_tls,
-            data_size_limit=settings.relay_mail_bytes,
+            data_size_limit=settings.mail_bytes,
             # Longer than any answer of ours may take, so that no client is left without one.
-            timeout=settings.relay_data_seconds + 3 * settings.relay_hop_seconds + settings.relay_enrich_seconds,
+            timeout=settings.relay_data_seconds + 3 * settings.relay_hop_seconds + settings.enrich_seconds,
         )
 
     def _admit(self, session: Session) -> str:
@@ -140,7 +140,7 @@ class Relay:
     async def size(self) -> int:
         """The largest mail taken, bytes."""
         size = (await self.pool.features()).size
-        own = self._settings.relay_mail_bytes
+        own = self._settings.mail_bytes
         return own if size is None else max(1, min(own, size - HEADROOM if size > 2 * HEADROOM else size))
 
     # --- one mail ----------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from handraiser.core.rules.file import read_rules
-from handraiser.core.rules.match import Heading, ShopRule, address_of, candidates, objection, settle
+from handraiser.core.rules.match import Heading, ShopRule, candidates, objection, settle
 
 RULES = [
     ShopRule("tents", rule)
@@ -111,17 +111,3 @@ def test_the_first_rule_wins_and_the_body_is_asked_only_where_a_rule_wants_it():
 def test_what_no_rule_matches_is_nobodys():
     assert candidates(RULES, heading(**{"from": "alice@example.com"})) == ()
     assert settle([RULES[2]], "<p>") is None
-
-
-def test_one_address_is_read_and_more_than_one_is_none():
-    assert address_of("Alice <Alice@Example.COM>") == "alice@example.com"
-    assert address_of('"alice@example.com" <alice@example.com>') == "alice@example.com"
-    for several in (
-        "alice@example.com, bob@example.com",
-        "bob@example.com, Alice <alice@example.com>",
-        "",
-        "<",
-        "a,b;",
-    ):
-        assert address_of(several) == ""
-    assert address_of("undisclosed-recipients:;") == ""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from email.utils import getaddresses
 
-from handraiser.core.mailbox import normalise_address
+from handraiser.core.mailbox import normalise_address, sole_address
 from handraiser.core.rules.file import Rule
 from handraiser.core.rules.json_ld import has_type, nodes
 from handraiser.core.rules.pattern import find
@@ -55,21 +54,12 @@ class ShopRule:
     rule: Rule
 
 
-def address_of(value: str) -> str:
-    """The one address of a From or To header, normalised; "" where there are more, or it is none."""
-    found = getaddresses([value])
-    try:
-        return normalise_address(found[0][1]) if len(found) == 1 else ""
-    except ValueError:
-        return ""
-
-
 def objection(rule: Rule, heading: Heading) -> str:
     """Why a mail does not fall under a rule, as far as its heading tells; "" where nothing speaks against it."""
     match = rule.match
     if not rule.enabled:
         return "switched off"
-    if match.sender and not _is_one_of(address_of(heading.only("from")), match.sender):
+    if match.sender and not _is_one_of(_normal(sole_address(heading.only("from"))), match.sender):
         return "another From"
     if match.envelope_from and not _is_one_of(_normal(heading.sender), match.envelope_from):
         return "another envelope sender"

@@ -8,8 +8,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import re2
-
 PATTERN_LENGTH = 500
 SEARCHED = 200_000
 """How many characters of a mail are searched."""
@@ -18,6 +16,8 @@ _MEMORY = 1 << 20
 
 def pattern_fault(text: str) -> str:
     """Why a pattern cannot be used; "" when it can."""
+    import re2  # 4 MB that only shops with rules need
+
     if len(text) > PATTERN_LENGTH:
         return f"a pattern has at most {PATTERN_LENGTH} characters"
     try:
@@ -41,6 +41,8 @@ def find(pattern: str, text: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _compiled(pattern: str) -> Any:
+    import re2
+
     options = re2.Options()
     options.log_errors = False
     options.max_mem = _MEMORY

@@ -38,6 +38,7 @@ _NEVER = {
     "message/external-body": Reason.EXTERNAL_BODY,
 }
 SIGNING = frozenset(("dkim-signature", "arc-seal", "arc-message-signature", "domainkey-signature"))
+"""The headers of signatures that any change to the body breaks."""
 # A word that is found fast, and the line it stands for.
 _INLINE = (
     ("-BEGIN PGP ", re.compile(r"^-----BEGIN PGP ", re.MULTILINE), Reason.INLINE_PGP),
