@@ -1,0 +1,90 @@
+"""A shop that cannot change its mail: its rules say what passes, and the ask is in what goes on, over HTTP and SMTP."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import io
+import json
+import re
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from asked import ROOT
+from handraiser.serving import open_relay
+from running import TENTS, Running, free_port, running, settings_for
+from smtp_talk import ScriptedHop, talking
+
+RULES = r"""
+version = 1
+[[rules]]
+id = "order"
+type = "order_confirmation"
+match = { from = "orders@tents.example", subject = 'Order \d+' }
+extract = { order_number = { subject = 'Order (\d+)' }, country = { value = "NL" }, customer_kind = { value = "new" } }
+soft_opt_in = { notice_at_collection = true, similar_goods = true, approved_by = "Dana", approved_on = 2026-11-02, checkout_text = "v7" }
+"""  # noqa: E501
+OVERRIDE = """
+[[market_overrides]]
+countries = ["NL"]
+approved_by = "Dana"
+approved_on = 2026-11-02
+header_required = false
+"""
+MAIL = (
+    b"From: Tents <orders@tents.example>\r\nTo: Alice <alice@example.com>\r\nSubject: Order 1001\r\n"
+    b"Message-ID: <1@tents.example>\r\nMIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
+    b"<html><body><h1>Thank you.</h1><p>One tent.</p></body></html>\r\n"
+)
+OTHER = MAIL.replace(b"Order 1001", b"Your password")
+
+
+@pytest.fixture
+async def house(tmp_path: Path, database_url: str, compiled: dict[bytes, str]) -> AsyncIterator[Running]:
+    templates = tmp_path / "templates"
+    shutil.copytree(ROOT, templates)
+    (templates / "shops" / "tents").mkdir()
+    (templates / "shops" / "tents" / "rules.toml").write_text(RULES)
+    relay = {"relay_listen": "127.0.0.1:0", "relay_next_hop": f"smtp://127.0.0.1:{free_port()}"}
+    settings = settings_for(tmp_path, database_url, templates_dir=templates, **relay)
+    async with running(settings, compiled, [TENTS + OVERRIDE]) as opened:
+        yield opened
+
+
+def ask_in(raw: bytes) -> str:
+    """The one opt-in link of a mail."""
+    mail = email.message_from_bytes(raw, policy=email.policy.default)
+    (link,) = set(re.findall(r"http://tents\.localhost:\d+/o/[\w.-]+", mail.get_content()))
+    return link
+
+
+async def test_by_http_the_rules_say_what_a_mail_is_and_what_they_declare_stands_under_the_consent(house: Running):
+    headers = {"Authorization": f"Bearer {house.keys['tents']}", "Content-Type": "message/rfc822"}
+    async with house.session.post(f"{house.url}/v1/emails/enrich", data=io.BytesIO(MAIL), headers=headers) as answer:
+        assert "Handraiser-Skipped" not in answer.headers
+        message_id, raw = answer.headers["Handraiser-Message-Id"], await answer.read()
+    async with house.session.post(f"{house.url}/v1/emails/enrich", data=io.BytesIO(OTHER), headers=headers) as answer:
+        assert (answer.headers["Handraiser-Skipped"], await answer.read()) == ("no_rule", OTHER)
+
+    _, message = await house.get(f"/v1/messages/{message_id}")
+    assert (message["order_id"], message["country"]) == ("1001", "NL")
+    status, page = await house.press(ask_in(raw))
+    assert status == 200, page
+    rows = await house.service.database.fetch("SELECT content FROM policy_snapshot")
+    declared = {"rule": "order", "approved_by": "Dana", "approved_on": "2026-11-02", "checkout_text": "v7"}
+    assert [json.loads(row["content"]).get("declared") for row in rows] == [declared]
+
+
+async def test_through_the_relay_the_mail_that_arrives_holds_the_ask(house: Running):
+    port = int(house.service.settings.relay_next_hop.rpartition(":")[2])
+    async with ScriptedHop().open(port) as hop, open_relay(house.service) as relay, talking(relay.port) as client:
+        for mail in (MAIL, OTHER):
+            assert (await client.send(mail, "alice@example.com")).startswith("250")
+    enriched, other = (one.content.split(b"\r\n", 1)[1] for one in hop.delivered)
+    assert ask_in(enriched)
+    assert MAIL.split(b"\r\n\r\n")[0] in enriched, "the headers are as they were"
+    assert other.endswith(OTHER)
+    assert await house.service.database.fetch("SELECT 1 FROM message") != []
