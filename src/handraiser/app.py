@@ -48,7 +48,7 @@ from handraiser.doors.purposes import Purposes
 from handraiser.doors.touchpoints import Touchpoints
 from handraiser.doors.web import Front, Health, static_routes
 from handraiser.enrich import Enrich
-from handraiser.errors import Fault, HandraiserError, SettingsRefused, StoreUnavailable
+from handraiser.errors import Fault, HandraiserError, SettingsRefused
 from handraiser.finished import Finish
 from handraiser.govern import Desk, Govern
 from handraiser.isolate import Isolate, Workers
@@ -242,7 +242,7 @@ def _build(
         prove=Prove(database, kept),
         metrics=metrics,
         keys=Keys(govern.find_key, now),
-        health=Health(metrics, partial(_answers, database)),
+        health=Health(metrics, database.answers),
         words=words,
     )
 
@@ -387,14 +387,6 @@ def new_id(at: int) -> bytes:
     return (
         (at & (2**48 - 1)) << 80 | 7 << 76 | (random >> 62 & 0xFFF) << 64 | 2 << 62 | random & (2**62 - 1)
     ).to_bytes(16)
-
-
-async def _answers(database: Database) -> bool:
-    try:
-        await database.ping()
-    except StoreUnavailable:
-        return False
-    return True
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -84,6 +84,20 @@ class Market:
         return json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @property
+    def on_page(self) -> Market:
+        """The same rules for a page of the shop, which is no electronic mail: what only a mail needs does not count,
+        and nothing is granted without a press."""
+        return replace(
+            self,
+            ask_in_mail="allowed",
+            signed_off=True,
+            ebr_months=0,
+            postal_address=False,
+            header_required=False,
+            automatic="off",
+        )
+
+    @property
     def needs_line(self) -> bool:
         """Whether an ask must carry the market's locked line with its one-press objection link."""
         return self.ask_in_mail == "soft_optin_only"

@@ -161,6 +161,14 @@ class Database(ABC):
         except TimeoutError as error:
             raise StoreUnavailable("the database did not answer in time") from error
 
+    async def answers(self) -> bool:
+        """Whether it does."""
+        try:
+            await self.ping()
+        except StoreUnavailable:
+            return False
+        return True
+
 
 class _Sqlite(Database):
     """One writing connection, one that reads, and a lock file: SQLite before 3.51.3 can corrupt a WAL database when
