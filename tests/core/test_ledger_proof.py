@@ -81,3 +81,9 @@ def test_a_tree_grown_in_two_parts_is_the_tree_of_all_its_leaves(first: int, res
 def test_what_is_kept_of_a_tree_fits_its_size_alone():
     with pytest.raises(ValueError, match="a tree of 3 leaves is not kept in 32 bytes"):
         Tree.unpacked(3, bytes(32))
+
+
+def test_an_entry_from_before_a_column_came_hashes_as_it_did_and_what_is_put_there_shows():
+    before: dict[str, int | str | bytes | None] = {"event": "granted", "purpose": "tips", "seq": 3}
+    assert leaf_hash({**before, "preference": ""}) == leaf_hash(before)
+    assert leaf_hash({**before, "preference": "{}"}) != leaf_hash(before)

@@ -12,6 +12,10 @@ Column = int | str | bytes | None
 UNCOVERED = frozenset({"seq", "batch_no", "leaf_hash"})
 """``seq`` and ``batch_no`` are covered by the position of the leaf in its batch; the hash cannot cover itself."""
 
+_LATER = {"preference": ""}
+"""Columns that came later, and what stands in them for entries from before: left out then, so that those hash as they
+did. Any other value is hashed, so it shows when one is put there or taken away."""
+
 _HASH_BYTES = 32
 
 
@@ -21,6 +25,9 @@ def canonical(columns: Mapping[str, Column]) -> bytes:
     Every name stands in it, with ``null`` where there is no value, so that no value can move to another column.
     """
     kept = {name: value for name, value in columns.items() if name not in UNCOVERED}
+    for name, before in _LATER.items():
+        if kept.get(name) == before:
+            del kept[name]
     return orjson.dumps(kept, default=bytes.hex, option=orjson.OPT_SORT_KEYS)
 
 

@@ -87,18 +87,6 @@ CREATE TABLE standing (
   PRIMARY KEY (controller_id, subject_id, purpose, channel)
 ) {by_key};
 
--- What holds within a standing: topics and frequency by purpose, a break under "*". A projection too.
-CREATE TABLE preference (
-  controller_id {id} NOT NULL,
-  subject_id {id} NOT NULL,
-  purpose {text} NOT NULL,
-  content {text} NOT NULL,
-  paused_until {int},
-  since {int} NOT NULL,
-  event_id {id} NOT NULL,
-  PRIMARY KEY (controller_id, subject_id, purpose)
-) {by_key};
-
 CREATE INDEX standing_waiting ON standing (since) WHERE state = 'pending';
 
 CREATE TABLE suppression (
@@ -152,7 +140,6 @@ CREATE TABLE consent_entry (
   schema_version {small} NOT NULL,
   state {text} NOT NULL,
   message_at {int},
-  preference {text} NOT NULL,
   leaf_hash {bytes} NOT NULL,
 -- postgresql
   PRIMARY KEY (controller_id, seq),
@@ -219,12 +206,6 @@ CREATE TABLE import_run (
   updated_at {int} NOT NULL,
   PRIMARY KEY (controller_id, import_id)
 ) {by_key};
-
--- When the company's other systems last told what they know: a whole list or one record.
-CREATE TABLE consent_feed (
-  controller_id {id} PRIMARY KEY,
-  told_at {int} NOT NULL
-) {strict};
 
 CREATE TABLE wording (
   controller_id {id} NOT NULL,
