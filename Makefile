@@ -32,8 +32,9 @@ help: ## what can be made
 run: .venv/run.stamp ## start the demo: two shops, sample orders, an inbox to look at
 	@PYTHONPATH=src exec $(BIN)/python -m handraiser demo $(ARGS)
 
+# The tests start some hundred processes: where bytecode is not kept, each would compile the source anew.
 test: .venv/dev.stamp ## everything the tests need, then all tests
-	@options=$$(./tests/system-packages) && PYTEST_ADDOPTS="$$options $$PYTEST_ADDOPTS" $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+	@options=$$(./tests/system-packages) && PYTHONDONTWRITEBYTECODE= PYTEST_ADDOPTS="$$options $$PYTEST_ADDOPTS" $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 robots: .venv/dev.stamp ## play every robot and person of the zoo in a real Chromium, and print what came of each
 	@PYTHONPATH=tests:tests/robots $(BIN)/python tests/robots/__main__.py
