@@ -5,7 +5,10 @@ Two companies: the tents' (Alice is new, Bob buys again) and the boats' (Charlie
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
+import os
 import re
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -130,12 +133,20 @@ class Running:
         return found.group(1) if found else f"127.0.0.1:{self.port}"
 
 
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+_PORTS = itertools.cycle(range(10_000 + 5_000 * _WORKER, 15_000 + 5_000 * _WORKER))
+for _ in range(os.getpid() % 5_000):
+    next(_PORTS)
+
+
 def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port nobody listens on: below those that the system hands out by itself, and this process's alone, or it could
+    be taken by another connection or another test before it is used."""
+    for port in itertools.islice(_PORTS, 5_000):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port is free")
 
 
 def settings_for(folder: Path, database_url: str, **given: Any) -> Settings:

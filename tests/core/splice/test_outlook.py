@@ -69,4 +69,4 @@ def test_reading_takes_time_with_the_length_only():
     started = time.perf_counter()
     outlook_view("<!--[if mso]>" * 40_000 + "<!--[if" * 40_000 + "<![endif]-->" * 40_000)
 
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 20, "quadratic time would be minutes"
