@@ -17,6 +17,15 @@ from handraiser.settings import load
 from handraiser.telemetry import Metrics
 from rows import NOW, an_id
 
+
+@dataclass(frozen=True)
+class Enriched:
+    """What the enriching of a test made of a mail."""
+
+    content: bytes
+    reason: str = ""
+
+
 CLOSE, SILENT = "close", "silent"
 
 

@@ -13,7 +13,8 @@ from handraiser.core.rules.file import read_rules
 from handraiser.core.rules.match import ShopRule
 from handraiser.core.rules.recognise import Recognised, Unrecognised, recognise
 from handraiser.isolate import Workers
-from handraiser.passing import Enriched, Envelope, Passage, Passing
+from handraiser.passing import Envelope, Passage, Passing
+from smtp_talk import Enriched
 from test_signing import SIGNED, key_pair, verified
 
 ALICE = "alice@example.com"

@@ -17,10 +17,9 @@ from command_line import Home, started
 from handraiser.core.rules.file import read_rules
 from handraiser.core.rules.match import ShopRule
 from handraiser.core.rules.recognise import Recognised
-from handraiser.passing import Enriched
 from postfix import Postfix, postfix
 from running import free_port
-from smtp_talk import relaying, talking
+from smtp_talk import Enriched, relaying, talking
 
 pytestmark = pytest.mark.postfix
 

@@ -281,7 +281,9 @@ def _enrich(publish: Publish, answer: Answer, **shared: Any) -> Enrich:
 
 
 def _finish(settings: Settings, workers: Workers, enrich: Enrich, govern: Govern, **shared: Any) -> Finish:
-    rules, _ = read_shop_rules(settings.templates)  # of a file with faults, which ``check`` tells, no rule counts
+    rules, faults = read_shop_rules(settings.templates)
+    for fault in faults:
+        log.error("no rule of this shop counts", extra={"facts": {"fault": str(fault)}})
     return Finish(
         compose=enrich.letter,
         rules=rules,

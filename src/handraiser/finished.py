@@ -1,6 +1,6 @@
 """Story 1 for mail that somebody else composed: finished in, the same out, with one block more and not a byte less.
 
-Survey, decide, place, record. On any doubt, of ours or of the mail's, the mail that came goes on.
+Recognise, decide, place, record. On any doubt, of ours or of the mail's, the mail that came goes on.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ _WHY = {
     "no_rule": "Nothing says what this mail is: no rule of the shop matches it, and its sender names no type.",
     "several_recipients": "A signed link is for one reader; To, Cc and the envelope do not name exactly one.",
     "time_limit": "Reading the mail took too long.",
+    "too_large": "The mail is larger than mail that is read (enrich_bytes).",
+    "failed": "An error on our side; it was logged.",
 }
 
 
@@ -75,7 +77,7 @@ class Finish:
         clock: Callable[[], int],
     ) -> None:
         self._compose = compose
-        self._rules, self._shop_of = tuple(rules), shop_of
+        self.rules, self._shop_of = tuple(rules), shop_of
         self._shelf, self._markets = shelf, markets
         self._workers, self._max_bytes, self._clock = workers, max_bytes, clock
 
@@ -88,7 +90,7 @@ class Finish:
             return Passed(raw, "several_recipients", _WHY["several_recipients"])
         if "type" in told:
             return await self._mail(shop, raw, reader, told_context(told), options)
-        possible = candidates([one for one in self._rules if one.shop == shop.slug], heading)
+        possible = candidates([one for one in self.rules if one.shop == shop.slug], heading)
         found = Unrecognised("no_rule")
         if possible:
             found = await self._isolated(recognise, raw, "", possible, max_bytes=self._max_bytes)
@@ -124,11 +126,12 @@ class Finish:
         if options.idempotency_key is None:
             digest = hashlib.sha256(f"{reader}\n".encode() + raw).digest()
             options = replace(options, idempotency_key=f"mail-{digest.hex()}", request_hash=digest)
-        return await self._passed(shop, raw, context, options, put, facts)
+        return await self._passed(shop, raw, context, options, put, facts, len(raw))
 
     async def parts(self, shop: Shop, parts: Finished, context: Context, options: Options) -> Passed[Finished]:
         """The HTML and text of a mail that the caller goes on with; ``context`` is ``{type, customer, order?, …}``."""
-        return await self._passed(shop, parts, context, options, partial(put_into_parts, parts), {})
+        size = len(parts.html or "") + len(parts.text or "")
+        return await self._passed(shop, parts, context, options, partial(put_into_parts, parts), {}, size)
 
     async def _passed(
         self,
@@ -138,6 +141,7 @@ class Finish:
         options: Options,
         put: Callable[..., T | Passes],
         facts: Mapping[str, str],
+        size: int,
     ) -> Passed[T]:
         made: T | Passes = Passes("no_block")
 
@@ -150,6 +154,8 @@ class Finish:
                     return _without(composed, made)
             return composed
 
+        if size > self._max_bytes:
+            return Passed(given, "too_large", _WHY["too_large"])
         try:
             letter = read_context(
                 context,
@@ -165,6 +171,9 @@ class Finish:
         except HandraiserError as error:
             log.warning("a finished mail passed unchanged", extra={"facts": {"error": type(error).__name__}})
             return Passed(given, "refused", str(error))
+        except Exception as error:
+            log.error("a finished mail passed unchanged", exc_info=error)
+            return Passed(given, "failed", _WHY["failed"])
         if composed.skipped_reason:
             return Passed(given, composed.skipped_reason, REASONS.get(composed.skipped_reason, ""), composed)
         if isinstance(made, Passes):
@@ -191,8 +200,8 @@ def told_context(told: Mapping[str, str]) -> dict[str, Any]:
         context["type"] = told["type"]
     if "order_id" in told:
         context["order"] = {"id": told["order_id"]}
-    if facts := {one.strip() for one in told.get("soft_opt_in", "").split(",")} & _SOFT_OPT_IN.keys():
-        context["soft_opt_in"] = {_SOFT_OPT_IN[one]: True for one in sorted(facts)}
+    if facts := sorted({one.strip() for one in told.get("soft_opt_in", "").split(",")} - {""}):
+        context["soft_opt_in"] = {_SOFT_OPT_IN.get(one, one): True for one in facts}
     return context
 
 

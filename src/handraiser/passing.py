@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from handraiser.core.mailbox import normalise_address, sole_address
 from handraiser.core.rules.match import ShopRule, candidates, heading_of
@@ -24,12 +25,14 @@ class Envelope:
     recipients: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Enriched:
+class Enriched(Protocol):
     """What became of a mail: other bytes, or the same and a reason."""
 
-    content: bytes
-    reason: str = ""
+    @property
+    def content(self) -> bytes: ...
+
+    @property
+    def reason(self) -> str: ...
 
 
 Enriching = Callable[[bytes, Recognised, str], Awaitable[Enriched]]

@@ -101,6 +101,9 @@ async def test_the_same_mail_again_is_the_same_message_with_the_same_links(house
     ("change", "query", "reason"),
     [
         (lambda raw: raw, "?type=nothing_we_know", "context"),
+        (lambda raw: raw, US + "&soft_optin=notice", "context"),
+        (lambda raw: raw, US + "&dry_run=yes", "context"),
+        (lambda raw: raw.replace(b"199.00", b"199.00" + b" " * 5_000_000), US, "too_large"),
         (lambda raw: raw, "", "no_rule"),
         (lambda raw: raw.replace(b"To: ", b"Cc: bob@example.com\r\nTo: "), US, "several_recipients"),
         (lambda raw: raw.replace(b"To: Alice", b"To: bob@example.com, Alice"), US, "several_recipients"),

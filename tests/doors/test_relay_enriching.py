@@ -13,8 +13,7 @@ from handraiser.core.rules.file import read_rules
 from handraiser.core.rules.match import ShopRule
 from handraiser.core.rules.recognise import Recognised
 from handraiser.isolate import Workers
-from handraiser.passing import Enriched
-from smtp_talk import CLOSE, ScriptedHop, outcomes, relaying, talking
+from smtp_talk import CLOSE, Enriched, ScriptedHop, outcomes, relaying, talking
 
 ALICE, ARCHIVE, REVIEWS = "alice@example.com", "archive@tents.example", "reviews@stars.example"
 MAIL = (

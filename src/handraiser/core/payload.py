@@ -359,8 +359,8 @@ def placed_at(value: date | datetime | None, zone: str) -> int | None:
     if value is None:
         return None
     if not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - it gets its zone in the next line
-    if value.tzinfo is None:
+        value = datetime(value.year, value.month, value.day, tzinfo=ZoneInfo(zone))
+    elif value.tzinfo is None:
         value = value.replace(tzinfo=ZoneInfo(zone))
     return int(value.timestamp() * 1000)
 

@@ -21,6 +21,8 @@ from handraiser.report import Report
 from handraiser.settings import Settings
 
 MIME = "message/rfc822"
+DRY_RUN = Parameter("dry_run", "query", "Decide and render, record nothing", {"type": "boolean"})
+STRICT = Parameter("strict", "query", "Refuse (422) what would only be a warning", {"type": "boolean"})
 _QUERY = {"dry_run", "strict", "fail_open"}
 _KEY_LIMIT = 255
 
@@ -35,8 +37,8 @@ class Emails:
 
     def operations(self) -> Sequence[Operation]:
         flags = (
-            Parameter("dry_run", "query", "Decide and render, record nothing", {"type": "boolean"}),
-            Parameter("strict", "query", "Refuse (422) what would only be a warning", {"type": "boolean"}),
+            DRY_RUN,
+            STRICT,
             Parameter(
                 "fail_open",
                 "query",

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from handraiser.core.letter import Options
 from handraiser.core.payload import parse
-from handraiser.doors.api import check_key, composed_json, read_flags
+from handraiser.doors.api import DRY_RUN, STRICT, check_key, composed_json, read_flags
 from handraiser.doors.keys import Caller, Keys
 from handraiser.doors.openapi import Operation, Parameter
 from handraiser.doors.web import Problem, problem_of
@@ -43,8 +43,8 @@ class Batch:
                 "One payload a line (`application/x-ndjson`), each with its own `idempotency_key` if wanted; one "
                 "answer a line in the same order, each the composed email or its own problem.",
                 parameters=(
-                    Parameter("dry_run", "query", "Decide and render, record nothing", {"type": "boolean"}),
-                    Parameter("strict", "query", "Refuse (422) what would only be a warning", {"type": "boolean"}),
+                    DRY_RUN,
+                    STRICT,
                     Parameter(
                         "fail_open", "query", "False: 503 a line while the database is away", {"type": "boolean"}
                     ),

@@ -10,7 +10,7 @@ from aiohttp import web
 from handraiser.core.letter import Options
 from handraiser.core.payload import parse
 from handraiser.core.splice.finished import Finished
-from handraiser.doors.api import MIME, composed_headers, composed_json, idempotency_key, request_hash
+from handraiser.doors.api import DRY_RUN, MIME, composed_headers, composed_json, idempotency_key, request_hash
 from handraiser.doors.keys import Caller, Keys
 from handraiser.doors.openapi import Operation, Parameter
 from handraiser.doors.web import Problem, json_response, read_body
@@ -19,6 +19,7 @@ from handraiser.finished import Finish, Passed
 from handraiser.settings import Settings
 
 SKIPPED = "Handraiser-Skipped"
+_TOLD = {"type", "customer_id", "locale", "country", "kind", "order_id", "soft_opt_in", "dry_run"}
 
 
 class Enrichment:
@@ -45,7 +46,7 @@ class Enrichment:
                 "similar goods)",
                 text,
             ),
-            Parameter("dry_run", "query", "Decide and place, record nothing", {"type": "boolean"}),
+            DRY_RUN,
             Parameter("Idempotency-Key", "header", "Same key and body: same mail again", text),
         )
         return (
@@ -85,7 +86,13 @@ class Enrichment:
         return await self._parts(caller, raw, options)
 
     async def _mail(self, request: web.Request, caller: Caller, raw: bytes, options: Options) -> web.Response:
-        passed = await self._finish.mail(caller.shop, raw, request.query, options)
+        told = request.query
+        strange = sorted(told.keys() - _TOLD)
+        if strange or told.get("dry_run", "true") not in ("true", "false"):
+            # A typing error must not be a live send, nor cost the mail.
+            passed = Passed(raw, "context", f"known are: {', '.join(sorted(_TOLD))}; dry_run is true or false")
+        else:
+            passed = await self._finish.mail(caller.shop, raw, told, options)
         return web.Response(body=passed.content, content_type=MIME, headers=_headers(passed))
 
     async def _parts(self, caller: Caller, raw: bytes, options: Options) -> web.Response:

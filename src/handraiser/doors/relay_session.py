@@ -134,8 +134,7 @@ class Session(SMTP):
     async def handle_exception(self, error: Exception) -> str:
         """Whatever goes wrong here is no fault of the mail: the client shall try again."""
         log.error("a session's command failed", exc_info=error)
-        self._set_post_data_state()  # type: ignore[no-untyped-call]
-        await self.talk.forget()
+        await self._begin_anew()
         return TROUBLE
 
     # --- commands ----------------------------------------------------------------------------------------------------
@@ -214,8 +213,7 @@ class Session(SMTP):
             await self.push("501 5.5.4 Syntax: DATA")
         elif refusal := self.talk.refusal():
             if refusal.startswith("4"):  # the mail that was begun is lost, and nothing of it is left to be finished
-                self._set_post_data_state()  # type: ignore[no-untyped-call]
-                await self.talk.forget()
+                await self._begin_anew()
             await self.push(refusal)
         else:
             self.busy = True
@@ -223,10 +221,15 @@ class Session(SMTP):
                 await self.push("354 End data with <CR><LF>.<CR><LF>")
                 answer = await self._taken()
             finally:
-                self._set_post_data_state()  # type: ignore[no-untyped-call]
-                await self.talk.forget()
+                await self._begin_anew()
                 self.busy = False
             await self.push(answer)
+
+    async def _begin_anew(self) -> None:
+        """Nothing is left of the mail that was begun."""
+        # aiosmtpd has types for half of its methods.
+        self._set_post_data_state()  # type: ignore[no-untyped-call]
+        await self.talk.forget()
 
     async def _taken(self) -> str:
         sent = await self._until_the_dot()
@@ -241,7 +244,7 @@ class Session(SMTP):
 
     async def _until_the_dot(self) -> bytes | None:
         """What comes until CRLF.CRLF, with that and a CRLF before it; None when it is more than the limit."""
-        # So that the dot of an empty mail stands on a line of its own as well.
+        # So that the dot of an empty mail stands on a line of its own as well; a reader takes more at its end only.
         self._reader._buffer[:0] = b"\r\n"  # type: ignore[attr-defined]
         pieces: list[bytes] = []
         size, limit = 0, self.data_size_limit

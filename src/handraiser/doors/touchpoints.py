@@ -12,7 +12,15 @@ from handraiser.core.composed import Composed
 from handraiser.core.formats import formats_of
 from handraiser.core.fragment import fragment, style_hash
 from handraiser.core.letter import Options
-from handraiser.doors.api import check_content_type, composed_headers, idempotency_key, read_flags, request_hash
+from handraiser.doors.api import (
+    DRY_RUN,
+    STRICT,
+    check_content_type,
+    composed_headers,
+    idempotency_key,
+    read_flags,
+    request_hash,
+)
 from handraiser.doors.keys import Keys
 from handraiser.doors.openapi import Operation, Parameter
 from handraiser.doors.web import json_response, read_body
@@ -37,8 +45,8 @@ class Touchpoints:
 
     def operations(self) -> Sequence[Operation]:
         flags = (
-            Parameter("dry_run", "query", "Decide and render, record nothing", {"type": "boolean"}),
-            Parameter("strict", "query", "Refuse (422) what would only be a warning", {"type": "boolean"}),
+            DRY_RUN,
+            STRICT,
             Parameter(
                 "Idempotency-Key",
                 "header",

@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from handraiser.core import mailbox
 from handraiser.core.import_file import FileRow
@@ -66,11 +65,10 @@ class Orders:
         company, now = shop.controller.id, self._clock()
         lookup = mailbox.lookup(self._pepper[1], company, record.address)
         address = self._sealer.seal(company, record.address)
-        told: dict[str, Any] = {name: getattr(record, name) for name in OrderRow.__slots__ if hasattr(record, name)}
         return OrderRow(
             controller_id=company,
             shop_id=shop.id,
             subject=NewSubject(company, secrets.token_bytes(16), lookup, self._pepper[0], address, now),
+            record=record,
             told_at=now,
-            **told,
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from handraiser.core.order_record import CANCELLED
+from handraiser.core.order_record import CANCELLED, OrderRecord
 from handraiser.store import consent_records, subjects
 from handraiser.store.database import Transaction
 from handraiser.store.sql import Reads, StoreConflict, to_json
@@ -24,26 +24,13 @@ _NEW = f"{_KEY}, subject_id id, kind text, historical small, first_message_at in
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRow:
-    """One telling of an order. ``subject`` is its customer's mailbox, kept as new where it is unknown; ``kind`` ""
-    leaves ``new`` or ``current`` to what is known of the subject. Times in ms, amounts in minor units."""
+    """One telling of an order. ``subject`` is its customer's mailbox, kept as new where it is unknown; the record's
+    ``kind`` "" leaves ``new`` or ``current`` to what is known of the subject. ``told_at`` is in ms."""
 
     controller_id: bytes
     shop_id: bytes
-    order_id: str
     subject: NewSubject
-    customer_id: str | None
-    placed_at: int
-    value_minor: int | None
-    refunded_minor: int
-    currency: str
-    status: str
-    channel: str
-    purchase_type: str
-    country: str
-    kind: str
-    historical: bool
-    facts: Mapping[str, Any]
-    version: int
+    record: OrderRecord
     told_at: int
 
 
@@ -125,7 +112,7 @@ async def put(tx: Transaction, rows: Sequence[OrderRow]) -> list[Taken]:
     await consent_records.name_customers(
         tx,
         [
-            (row.controller_id, row.shop_id, row.customer_id, one, row.told_at)
+            (row.controller_id, row.shop_id, row.record.customer_id, one, row.told_at)
             for row, one in _last_of_customer(rows, whose)
         ],
     )
@@ -133,7 +120,7 @@ async def put(tx: Transaction, rows: Sequence[OrderRow]) -> list[Taken]:
 
 
 def _key(row: OrderRow) -> _Key:
-    return (row.controller_id, row.shop_id, row.order_id)
+    return (row.controller_id, row.shop_id, row.record.order_id)
 
 
 async def _subjects(tx: Transaction, rows: Sequence[OrderRow]) -> list[bytes | None]:
@@ -141,10 +128,11 @@ async def _subjects(tx: Transaction, rows: Sequence[OrderRow]) -> list[bytes | N
     erased, and an old list must not bring its address back."""
     lookups = [(row.controller_id, row.subject.lookup) for row in rows]
     known = await subjects.find_by_lookup(tx, lookups)
-    strange = [at for at, row, one in zip(lookups, rows, known, strict=True) if row.historical and one is None]
+    strange = [at for at, row, one in zip(lookups, rows, known, strict=True) if row.record.historical and one is None]
     barred = await consent_records.suppressed(tx, strange) if strange else set()
     left_out = [
-        row.historical and one is None and at in barred for at, row, one in zip(lookups, rows, known, strict=True)
+        row.record.historical and one is None and at in barred
+        for at, row, one in zip(lookups, rows, known, strict=True)
     ]
     wanted = [row.subject for row, out in zip(rows, left_out, strict=True) if not out]
     ids = iter(await subjects.ensure(tx, wanted) if wanted else ())
@@ -198,15 +186,15 @@ def _take(batch: _Batch, row: OrderRow, subject_id: bytes) -> Taken:
     order = batch.orders.get(_key(row))
     if order is None:
         first = batch.first.get(who)
-        kind = row.kind or ("current" if first is not None and first < row.placed_at else "new")
-        batch.orders[_key(row)] = _Order(subject_id, row.version, kind, counted=False, there=False, newest=row)
-        if row.status != CANCELLED:
-            batch.first[who] = min(first or row.placed_at, row.placed_at)
+        kind = row.record.kind or ("current" if first is not None and first < row.record.placed_at else "new")
+        batch.orders[_key(row)] = _Order(subject_id, row.record.version, kind, counted=False, there=False, newest=row)
+        if row.record.status != CANCELLED:
+            batch.first[who] = min(first or row.record.placed_at, row.record.placed_at)
         return Taken("recorded", kind)
-    if row.version <= order.version:
-        return Taken("unchanged" if row.version == order.version else "older", order.kind)
-    order.version, order.newest = row.version, row
-    order.kind = row.kind or order.kind
+    if row.record.version <= order.version:
+        return Taken("unchanged" if row.record.version == order.version else "older", order.kind)
+    order.version, order.newest = row.record.version, row
+    order.kind = row.record.kind or order.kind
     return Taken("updated", order.kind)
 
 
@@ -218,22 +206,22 @@ async def _write(tx: Transaction, batch: _Batch) -> None:
         if row is None:
             continue
         told = (
-            row.placed_at,
-            row.value_minor,
-            row.currency,
-            row.status,
-            row.channel,
-            row.purchase_type,
-            row.country,
-            row.refunded_minor,
-            to_json(row.facts),
-            row.version,
+            row.record.placed_at,
+            row.record.value_minor,
+            row.record.currency,
+            row.record.status,
+            row.record.channel,
+            row.record.purchase_type,
+            row.record.country,
+            row.record.refunded_minor,
+            to_json(row.record.facts),
+            row.record.version,
         )
         if order.there:
             changed.append((*key, order.kind, *told))
         else:
-            new.append((*key, order.subject_id, order.kind, int(row.historical), row.told_at, *told))
-        by = (row.status != CANCELLED) - order.counted
+            new.append((*key, order.subject_id, order.kind, int(row.record.historical), row.told_at, *told))
+        by = (row.record.status != CANCELLED) - order.counted
         if by:
             moved[key[0], order.subject_id] = moved.get((key[0], order.subject_id), 0) + by
     names = ", ".join(part.split()[0] for part in _NEW.split(","))
@@ -262,8 +250,8 @@ async def _write(tx: Transaction, batch: _Batch) -> None:
 
 def _last_of_customer(rows: Sequence[OrderRow], whose: Sequence[bytes | None]) -> list[tuple[Any, bytes]]:
     named = {
-        (row.controller_id, row.shop_id, row.customer_id): (row, one)
+        (row.controller_id, row.shop_id, row.record.customer_id): (row, one)
         for row, one in zip(rows, whose, strict=True)
-        if row.customer_id and one is not None
+        if row.record.customer_id and one is not None
     }
     return [*named.values()]

@@ -103,8 +103,8 @@ def test_the_first_rule_wins_and_the_body_is_asked_only_where_a_rule_wants_it():
     order = heading(**{"from": "orders@tents.example"}, subject="Order 7")
 
     assert named(candidates(RULES, order)) == ["marked", "by-subject"]
-    assert settle(candidates(RULES, order), JSON_LD).rule is MARKED  # type: ignore[union-attr]
-    assert settle(candidates(RULES, order), "<p>").rule is BY_SUBJECT  # type: ignore[union-attr]
+    assert settle(candidates(RULES, order), JSON_LD) == ShopRule(RULES[0].shop, MARKED)
+    assert settle(candidates(RULES, order), "<p>") == ShopRule(RULES[0].shop, BY_SUBJECT)
     assert named(candidates(RULES, heading(**{"from": "orders@tents.example"}))) == ["marked", "rest"]
 
 

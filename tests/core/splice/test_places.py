@@ -68,8 +68,8 @@ def test_a_rule_may_leave_places_out():
         ("#top td", "append", "</td><td>No."),
     ],
 )
-def test_a_rule_names_an_element_and_a_side_of_it(css: str, side: str, comes_after: str):
-    assert _at(MAIL, Selector(css, side)) == [comes_after[:12]]  # type: ignore[arg-type]
+def test_a_rule_names_an_element_and_a_side_of_it(css: str, side: Side, comes_after: str):
+    assert _at(MAIL, Selector(css, side)) == [comes_after[:12]]
 
 
 def test_a_selector_that_finds_nothing_or_cannot_be_read_gives_no_place():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from handraiser.core.rules.extract import Sight, extract
 from handraiser.core.rules.file import Rule
 from handraiser.core.rules.match import Heading, ShopRule, candidates, settle
 from handraiser.core.splice.mime import SIGNING, read
@@ -35,6 +34,9 @@ class Unrecognised:
 
 def recognise(raw: bytes, sender: str, rules: Sequence[ShopRule], *, max_bytes: int) -> Recognised | Unrecognised:
     """What a mail is. Never raises, but takes time: whoever calls it bounds that."""
+    # RE2 is loaded in the isolated process alone: the serving process imports this module for its words.
+    from handraiser.core.rules.extract import Sight, extract
+
     mail = read(raw, signed_ok=True, max_bytes=max_bytes)
     if isinstance(mail, Untouchable):
         return Unrecognised(mail.reason)

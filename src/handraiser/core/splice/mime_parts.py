@@ -163,7 +163,9 @@ class _Scanner:
         raw = self._raw
         if not raw.startswith(self._seen, line):
             return None
-        end = _LINE.match(raw, line).end()  # type: ignore[union-attr]
+        whole = _LINE.match(raw, line)
+        assert whole is not None, "it matches the empty line too"
+        end = whole.end()
         text = raw[line:end].rstrip(b" \t")
         for mark, closing in ((text, False), (text[:-2], True)):
             if mark in self._seen and (not closing or text.endswith(b"--")):

@@ -118,7 +118,7 @@ def _beside(node: Node, side: Side) -> Spot | None:
     if node.tag in ("td", "th") and side in ("before", "after") and node.parent is not None:
         node = node.parent
     if node.tag == "tr":
-        side = {"prepend": "before", "append": "after"}.get(side, side)  # type: ignore[assignment]
+        side = "before" if side == "prepend" else "after" if side == "append" else side
     if node.tag in _TABLE_PARTS and side == "prepend":
         rows = _rows(node)
         return _beside(rows[0], "before") if rows else None
