@@ -18,7 +18,7 @@ from typing import Any
 import jinja2
 from jinja2 import nodes
 
-from handraiser.core.mjml.source import PARSER
+from handraiser.core.mjml.source import parsed
 
 Program = Callable[[Mapping[str, Any]], str]
 BRANDS_KEPT = 8
@@ -54,7 +54,7 @@ def program(
     literals and values in turn, the values as they are, which begins and ends with a literal; else one text, with the
     values said. Raises :class:`jinja2.TemplateError` for what is not part of the language.
     """
-    writer = _Writer(PARSER.parse(source), filters, of_text, paired=paired)
+    writer = _Writer(parsed(source), filters, of_text, paired=paired)
     literals = writer.literals
     checks = [_check(check, filters, of_text, said) for _, check in writer.brand]
 
@@ -133,7 +133,7 @@ class _Writer:
         self._filters = filters
         self._of_text = of_text
         self._paired = paired
-        self._tree = tree
+        self._reads = _reads(tree)
         self._looked_into: set[str] = set()
         self._kept: dict[str, dict[str, str]] = {}
         self._roots: dict[str, str] = {}
@@ -174,14 +174,9 @@ class _Writer:
         lines += [f"{local} = {variable}_get({key!r})" for key, local in self._kept.get(variable, {}).items()]
         return [" " * depth + line for line in lines]
 
-    def _keep(self, variable: str, name: str, within: nodes.Node) -> None:
+    def _keep(self, variable: str, name: str, reads: Mapping[tuple[str, str], int]) -> None:
         """Keys that are read more than once are read once, when their variable is set."""
-        reads = Counter(
-            one.attr
-            for one in within.find_all(nodes.Getattr)
-            if isinstance(one.node, nodes.Name) and one.node.name == name
-        )
-        often = [key for key, times in reads.items() if times > 1]
+        often = [key for (read, key), times in reads.items() if read == name and times > 1]
         self._kept[variable] = {key: f"{variable}_{n}" for n, key in enumerate(often)}
 
     def _line(self, depth: int, text: str) -> None:
@@ -227,7 +222,7 @@ class _Writer:
         else:
             self._line(depth, f"for {item} in {loop}:")
         at = len(self._lines)
-        self._keep(item, node.target.name, node)
+        self._keep(item, node.target.name, _reads(node))
         self._body(node.body, {**scope, node.target.name: item, "loop": loop}, depth + 1)
         self._lines[at:at] = self._look_into(item, depth + 1)
 
@@ -319,7 +314,7 @@ class _Writer:
         if name not in self._roots:
             self._roots[name] = f"r{len(self._roots)}"
             if name != "shop":  # its literals are completed apart
-                self._keep(self._roots[name], name, self._tree)
+                self._keep(self._roots[name], name, self._reads)
         return self._roots[name]
 
     def _getattr(self, node: nodes.Getattr, scope: Mapping[str, str]) -> str:
@@ -342,6 +337,13 @@ class _Writer:
         if len(rest) == 1 and rest[0][0] in _SIGNS:
             return f"({left} {_SIGNS[rest[0][0]]} {rest[0][1]})"
         return f"compare({left}, {', '.join(f'{op!r}, {right}' for op, right in rest)})"
+
+
+def _reads(within: nodes.Node) -> Counter[tuple[str, str]]:
+    """How often each key of a name is read."""
+    return Counter(
+        (one.node.name, one.attr) for one in within.find_all(nodes.Getattr) if isinstance(one.node, nodes.Name)
+    )
 
 
 def _is_ready(node: nodes.Expr) -> bool:

@@ -11,6 +11,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
@@ -29,6 +30,15 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _ENTITY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#\d+|#x[0-9a-fA-F]+);)(\w+);")
 _OPENING_TAG = re.compile(r"<[A-Za-z](?:[^<>\"']|\"[^\"]*\"|'[^']*')*>")
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
+
+
+@lru_cache(maxsize=1)
+def parsed(program: str) -> nodes.Template:
+    """The tree of a program, to be read only: a trial and the code generator read the same one after the other.
+
+    Raises :class:`jinja2.TemplateSyntaxError`.
+    """
+    return PARSER.parse(program)
 
 
 class _Span(NamedTuple):

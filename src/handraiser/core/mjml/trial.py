@@ -13,7 +13,7 @@ from handraiser.core.mjml import tags
 from handraiser.core.mjml.balance import unbalanced
 from handraiser.core.mjml.fill import Engine
 from handraiser.core.mjml.program import CompiledBlock, CompiledPage
-from handraiser.core.mjml.source import PARSER
+from handraiser.core.mjml.source import parsed
 from handraiser.errors import FillFailed
 
 _TEXTS = ("https://example.com/?a=1&b=2", "</mj-text></td><script>alert(1)</script>{{ 7*7 }} \"'", "0")
@@ -32,9 +32,10 @@ def try_page(compiled: CompiledPage) -> list[tuple[str, str]]:
     if len(compiled.html) > tags.PROGRAM_BYTES:
         return [("too_large", f"compiled it has more than {tags.PROGRAM_BYTES} bytes")]
     try:
+        shape = _shape(compiled.html)
         engine = Engine()
         page = engine.load_page(compiled)
-        for context in _contexts(compiled.html):
+        for context in _contexts(shape):
             fault = unbalanced(engine.fill(page, {}, context).html)
             if fault:
                 return [("unbalanced", fault)]
@@ -52,13 +53,14 @@ def try_block(compiled: CompiledBlock) -> list[tuple[str, str]]:
     if len(compiled.html) > tags.PROGRAM_BYTES:
         return [("too_large", f"compiled it has more than {tags.PROGRAM_BYTES} bytes")]
     try:
+        shape = _shape(compiled.html)
         engine = Engine()
         block = engine.load_block(compiled)
-        for context in _contexts(compiled.html):
+        for context in _contexts(shape):
             html, _ = engine.fill_block(block, context)
             if fault := unbalanced(html):
                 return [("unbalanced", fault)]
-            if "ask" in _shape(compiled.html).keys:
+            if "ask" in shape.keys:
                 for part, said in zip(
                     ("HTML", "text"), engine.fill_block(block, {**context, "ask": _ASK}), strict=True
                 ):
@@ -83,8 +85,7 @@ class _Shape:
         return {key: shape.value(text) for key, shape in self.keys.items()} or text
 
 
-def _contexts(program: str) -> Iterator[Mapping[str, Any]]:
-    shape = _shape(program)
+def _contexts(shape: _Shape) -> Iterator[Mapping[str, Any]]:
     yield {}
     for text in _TEXTS:
         yield {name: one.value(text) for name, one in shape.keys.items() if not name.startswith("_")}
@@ -92,7 +93,7 @@ def _contexts(program: str) -> Iterator[Mapping[str, Any]]:
 
 def _shape(program: str) -> _Shape:
     shape = _Shape()
-    _read(PARSER.parse(program), {}, shape)
+    _read(parsed(program), {}, shape)
     return shape
 
 
