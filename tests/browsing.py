@@ -12,6 +12,7 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from programs import Programs
 from running import Running, running, settings_for
 from threads import Threaded, in_a_thread
 
@@ -38,7 +39,7 @@ class House(Threaded):
 
 
 @contextmanager
-def a_house(folder: Path, compiled: dict[bytes, str]) -> Iterator[House]:
+def a_house(folder: Path, compiled: Programs) -> Iterator[House]:
     """The service of ``running``, in a thread: Playwright's plain interface keeps this one's event loop busy."""
     with in_a_thread(lambda: running(settings_for(folder, f"sqlite:///{folder / 'h.db'}"), compiled)) as one:
         yield House(one.it, one.loop)

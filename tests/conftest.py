@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import postgres
 from handraiser.store.database import Database
 from handraiser.store.writer import Reader, Writer
+from programs import Programs
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +68,7 @@ async def reader(database: Database) -> AsyncIterator[Reader]:
 
 
 @pytest.fixture(scope="session")
-def compiled() -> dict[bytes, str]:
-    """Programs compiled by earlier tests of this run, by content address: compiling them again would prove nothing."""
-    return {}
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    """Programs that earlier tests of this run compiled, in whichever of its processes."""
+    folder = tmp_path_factory.getbasetemp()
+    return Programs((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "programs.ndjson")

@@ -13,7 +13,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,8 @@ from aiohttp import web
 
 from handraiser.app import Service, open_service, web_app
 from handraiser.settings import Settings, load
-from handraiser.store import blocks
 from handraiser.store.access import SCOPES
-from handraiser.store.database import Database
+from programs import Programs, keep_those_of, put_into
 
 SECRETS = {"signing_keys": "1:" + "s" * 64, "pepper": "1:" + "p" * 64}
 HOST_OF = {"tents": "tents.localhost", "boats": "boats.localhost"}
@@ -80,7 +79,6 @@ class Running:
     port: int
     session: aiohttp.ClientSession
     keys: dict[str, str]
-    compiled: dict[bytes, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -165,7 +163,7 @@ def settings_for(folder: Path, database_url: str, **given: Any) -> Settings:
 @asynccontextmanager
 async def running(
     settings: Settings,
-    compiled: dict[bytes, str],
+    compiled: Programs,
     shops: Sequence[str] = (TENTS, BOATS),
     clock: Callable[[], int] | None = None,
 ) -> AsyncIterator[Running]:
@@ -173,7 +171,7 @@ async def running(
 
     ``clock`` stands in for the time of day (ms UTC).
     """
-    await _preload(settings, compiled)
+    await put_into(settings.database, compiled)
     async with open_service(settings, clock) as service:
         slugs = []
         for source in shops:
@@ -191,25 +189,8 @@ async def running(
             async with aiohttp.ClientSession() as session:
                 yield Running(service, settings.port, session, keys)
         finally:
-            await _remember(service.database, compiled)
+            await keep_those_of(service.database, compiled)
             await runner.cleanup()
-
-
-async def _preload(settings: Settings, compiled: dict[bytes, str]) -> None:
-    if not compiled:
-        return
-    database = await Database.open(settings.database)
-    async with database.transaction() as tx:
-        await blocks.put_compiled(tx, [(key, program, 0) for key, program in compiled.items()])
-    await database.close()
-
-
-async def _remember(database: Database, compiled: dict[bytes, str]) -> None:
-    try:
-        rows = await database.fetch("SELECT hash, program FROM compiled")
-    except Exception:  # a test may have taken the database away
-        return
-    compiled.update({bytes(row["hash"]): row["program"] for row in rows})
 
 
 def an_order(n: int = 1001, *, type: str = "order_confirmation", customer: Any = None, **order: Any) -> dict[str, Any]:  # noqa: A002

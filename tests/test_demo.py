@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from programs import Programs, put_into_state
 from running import free_port
 
 
@@ -93,8 +94,10 @@ def a_demo(folder: Path, port: int, *options: str) -> Iterator[Demo]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("demo")
+def folder(tmp_path_factory: pytest.TempPathFactory, compiled: Programs) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    put_into_state(folder / "state", compiled)
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import pytest
 
 from asked import ROOT
 from handraiser.serving import open_relay
+from programs import Programs
 from running import TENTS, Running, free_port, running, settings_for
 from smtp_talk import ScriptedHop, talking
 
@@ -43,7 +44,7 @@ OTHER = MAIL.replace(b"Order 1001", b"Your password")
 
 
 @pytest.fixture
-async def house(tmp_path: Path, database_url: str, compiled: dict[bytes, str]) -> AsyncIterator[Running]:
+async def house(tmp_path: Path, database_url: str, compiled: Programs) -> AsyncIterator[Running]:
     templates = tmp_path / "templates"
     shutil.copytree(ROOT, templates)
     (templates / "shops" / "tents").mkdir()

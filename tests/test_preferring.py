@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailserver import Inbox, links_of
+from programs import Programs
 from running import TENTS, Running, an_order, running, settings_for, the_ask
 from siege import DAY, Clock
 
@@ -27,7 +28,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def house(
-    tmp_path: Path, database_url: str, compiled: dict[bytes, str], hop: Inbox, clock: Clock
+    tmp_path: Path, database_url: str, compiled: Programs, hop: Inbox, clock: Clock
 ) -> AsyncIterator[Running]:
     async with running(settings_for(tmp_path, database_url, smtp_url=hop.url), compiled, [TENTS], clock) as one:
         yield one

@@ -15,11 +15,12 @@ import pytest
 import postgres
 from handraiser.core.mjml.fill import Block, Engine
 from handraiser.errors import FillFailed
+from programs import Programs
 from running import BOATS, Running, an_order, running, settings_for, the_ask
 
 
 @pytest.fixture
-async def house(tmp_path: Path, compiled: dict[bytes, str]) -> AsyncIterator[Running]:
+async def house(tmp_path: Path, compiled: Programs) -> AsyncIterator[Running]:
     settings = settings_for(tmp_path, f"sqlite:///{tmp_path / 'handraiser.db'}")
     async with running(settings, compiled, shops=[BOATS]) as opened:
         yield opened
@@ -171,7 +172,7 @@ async def test_with_the_database_gone_the_email_still_comes_back_without_asks(ho
 
 
 async def test_a_shop_that_wants_every_email_recorded_gets_503_while_the_database_is_gone(
-    tmp_path: Path, compiled: dict[bytes, str]
+    tmp_path: Path, compiled: Programs
 ):
     settings = settings_for(tmp_path, f"sqlite:///{tmp_path / 'handraiser.db'}")
     closed = "fail_open = false\n" + BOATS
@@ -201,9 +202,7 @@ async def test_requests_without_a_good_key_learn_nothing(house: Running):
     assert status == 415
 
 
-async def test_a_postgresql_that_was_killed_costs_the_ask_and_never_the_email(
-    tmp_path: Path, compiled: dict[bytes, str]
-):
+async def test_a_postgresql_that_was_killed_costs_the_ask_and_never_the_email(tmp_path: Path, compiled: Programs):
     with postgres.own_server() as (url, server):
         settings = settings_for(tmp_path, url, store_seconds=0.5)
         async with running(settings, compiled, shops=[BOATS]) as house:

@@ -16,11 +16,12 @@ import pytest
 
 from handraiser.store import ledger_entries, policies, shops
 from mailserver import Inbox, links_of
+from programs import Programs
 from running import BOATS, HIDDEN, TENTS, Running, an_order, running, settings_for, the_ask
 
 
 @pytest.fixture
-async def house(database_url: str, tmp_path: Path, compiled: dict[bytes, str]) -> AsyncIterator[Running]:
+async def house(database_url: str, tmp_path: Path, compiled: Programs) -> AsyncIterator[Running]:
     async with running(settings_for(tmp_path, database_url), compiled) as opened:
         yield opened
 
@@ -152,7 +153,7 @@ async def test_a_machine_that_presses_only_makes_it_pending(house: Running):
 
 
 async def test_from_a_doubtful_press_over_a_real_confirmation_mail_to_the_consent(
-    database_url: str, tmp_path: Path, compiled: dict[bytes, str]
+    database_url: str, tmp_path: Path, compiled: Programs
 ):
     hop = Inbox()
     async with hop.open(), running(settings_for(tmp_path, database_url, smtp_url=hop.url), compiled) as house:
@@ -194,7 +195,7 @@ async def test_from_a_doubtful_press_over_a_real_confirmation_mail_to_the_consen
     ],
 )
 async def test_why_tells_what_became_of_the_confirmation_mail(
-    database_url: str, tmp_path: Path, compiled: dict[bytes, str], says: str, outcome: str, reason: str
+    database_url: str, tmp_path: Path, compiled: Programs, says: str, outcome: str, reason: str
 ):
     hop = Inbox(says_to=says)
     async with hop.open(), running(settings_for(tmp_path, database_url, smtp_url=hop.url), compiled) as house:
@@ -409,7 +410,7 @@ async def test_a_batch_answers_line_by_line_and_a_bad_line_fails_alone(house: Ru
 
 
 async def test_a_country_that_counsel_opened_for_a_shop_is_asked_and_the_ledger_knows_by_whose_word(
-    database_url: str, tmp_path: Path, compiled: dict[bytes, str]
+    database_url: str, tmp_path: Path, compiled: Programs
 ):
     opened = """
 [[market_overrides]]

@@ -12,13 +12,14 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from programs import Programs
 from running import running, settings_for
 from siege import Clock, Siege
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["sqlite", "postgresql"])
 async def siege(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, compiled: dict[bytes, str]
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, compiled: Programs
 ) -> AsyncIterator[Siege]:
     folder = tmp_path_factory.mktemp("siege")
     if request.param == "sqlite":
@@ -37,7 +38,7 @@ async def siege(
         await connection.close()
 
 
-async def _siege(folder: Path, database_url: str, compiled: dict[bytes, str]) -> AsyncIterator[Siege]:
+async def _siege(folder: Path, database_url: str, compiled: Programs) -> AsyncIterator[Siege]:
     clock = Clock(time.time_ns() // 1_000_000)
     settings = settings_for(folder, database_url, trusted_proxies="127.0.0.1", hosting_networks="9.9.9.0/24")
     async with (

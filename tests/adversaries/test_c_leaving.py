@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 import postgres
+from programs import Programs
 from running import running, settings_for
 from siege import DAY, Clock, Siege
 
@@ -123,9 +124,7 @@ async def test_what_a_page_elsewhere_sends_leaves_too_and_the_visit_is_told_with
 
 
 @pytest.mark.slow
-async def test_c8_while_postgresql_hangs_leaving_is_answered_200_and_applied(
-    tmp_path: Path, compiled: dict[bytes, str]
-):
+async def test_c8_while_postgresql_hangs_leaving_is_answered_200_and_applied(tmp_path: Path, compiled: Programs):
     clock = Clock(time.time_ns() // 1_000_000)
     with postgres.own_server() as (url, process):
         settings = settings_for(tmp_path, url, store_seconds=0.5)

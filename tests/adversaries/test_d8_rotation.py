@@ -10,15 +10,14 @@ from pathlib import Path
 import aiohttp
 
 from handraiser.store.access import SCOPES
+from programs import Programs
 from running import TENTS, free_port, running, settings_for
 from siege import Clock, Siege
 
 OLD, NEW = "o" * 64, "n" * 64
 
 
-async def test_d8_an_ask_outlives_a_rotation_and_leaving_outlives_a_retirement(
-    tmp_path: Path, compiled: dict[bytes, str]
-):
+async def test_d8_an_ask_outlives_a_rotation_and_leaving_outlives_a_retirement(tmp_path: Path, compiled: Programs):
     clock, port = Clock(time.time_ns() // 1_000_000), free_port()
 
     @asynccontextmanager

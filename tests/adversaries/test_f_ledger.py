@@ -11,6 +11,7 @@ import pytest
 
 from handraiser.errors import StoreError
 from handraiser.store.database import Database
+from programs import Programs
 from running import running, settings_for
 from siege import DAY, HOUR, Clock, Siege
 from test_prove import drop_triggers
@@ -19,7 +20,7 @@ AT = 1_795_000_000_000
 
 
 @pytest.fixture
-async def siege(database_url: str, tmp_path: Path, compiled: dict[bytes, str]) -> AsyncIterator[Siege]:
+async def siege(database_url: str, tmp_path: Path, compiled: Programs) -> AsyncIterator[Siege]:
     clock = Clock(AT)
     settings = settings_for(tmp_path, database_url, seal_seconds=3600)
     async with running(settings, compiled, clock=clock) as it, aiohttp.ClientSession() as raw:

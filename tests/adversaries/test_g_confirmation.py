@@ -7,6 +7,7 @@ from pathlib import Path
 
 from handraiser.core.shop import Brand
 from mailserver import Inbox, links_of
+from programs import Programs
 from running import BOATS, TENTS, an_order, running, settings_for, the_ask
 
 SIGNED = """
@@ -19,9 +20,7 @@ signed_off = true
 GERMAN = TENTS.replace("[controller]", 'logo_url = "https://tents.example/logo.png"\n\n[controller]', 1) + SIGNED
 
 
-async def test_g_the_confirmation_mail_of_germany_is_naked(
-    database_url: str, tmp_path: Path, compiled: dict[bytes, str]
-):
+async def test_g_the_confirmation_mail_of_germany_is_naked(database_url: str, tmp_path: Path, compiled: Programs):
     order = an_order(customer={"country": "DE"}) | {
         "soft_opt_in": {"notice_at_collection": True, "similar_goods": True}
     }

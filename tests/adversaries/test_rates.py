@@ -8,6 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from programs import Programs
 from running import running, settings_for
 from siege import HOUR, MINUTE, Clock, Siege
 
@@ -15,7 +16,7 @@ NETWORK, OTHERS = "8.8.8.8", "9.9.9.9"
 
 
 @pytest.fixture
-async def siege(database_url: str, tmp_path: Path, compiled: dict[bytes, str]) -> AsyncIterator[Siege]:
+async def siege(database_url: str, tmp_path: Path, compiled: Programs) -> AsyncIterator[Siege]:
     clock = Clock(1_795_000_000_000 // MINUTE * MINUTE)
     settings = settings_for(tmp_path, database_url, trusted_proxies="127.0.0.1")
     async with running(settings, compiled, clock=clock) as it, aiohttp.ClientSession() as raw:

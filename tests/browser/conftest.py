@@ -8,10 +8,11 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from browsing import CHROMIUM, FLAGS, House, Visitor, a_house, a_visitor
+from programs import Programs
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, compiled: dict[bytes, str]) -> Iterator[House]:
+def house(tmp_path_factory: pytest.TempPathFactory, compiled: Programs) -> Iterator[House]:
     with a_house(tmp_path_factory.mktemp("house"), compiled) as opened:
         yield opened
 

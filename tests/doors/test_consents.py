@@ -10,6 +10,7 @@ import pytest
 
 from choices import DAY
 from handraiser.app import clock
+from programs import Programs
 from running import BOATS, TENTS, Running, an_order, running, settings_for, the_ask
 
 ALICE = "alice@example.com"
@@ -17,7 +18,7 @@ GRANT = {"email": ALICE, "purpose": "offers", "event": "granted"}
 
 
 @pytest.fixture
-async def house(tmp_path: Path, database_url: str, compiled: dict[bytes, str]) -> AsyncIterator[Running]:
+async def house(tmp_path: Path, database_url: str, compiled: Programs) -> AsyncIterator[Running]:
     sibling = TENTS.replace('slug = "tents"', 'slug = "boats"', 1).replace("Tents & Co", "Hammocks")
     async with running(settings_for(tmp_path, database_url), compiled, [TENTS, sibling]) as one:
         yield one
@@ -171,7 +172,7 @@ async def test_a_consent_has_receipts_in_both_formats(house: Running):
     assert (status, answer["errors"][0]["code"]) == (422, "not_given")
 
 
-async def test_another_companys_entry_is_not_found(tmp_path: Path, compiled: dict[bytes, str]):
+async def test_another_companys_entry_is_not_found(tmp_path: Path, compiled: Programs):
     url = f"sqlite:///{tmp_path / 'h.db'}"
     async with running(settings_for(tmp_path, url), compiled, [TENTS, BOATS]) as house:
         told = await tell(house)

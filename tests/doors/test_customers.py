@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from handraiser.store import rights
+from programs import Programs
 from running import BOATS, TENTS, Running, an_order, running, settings_for, the_ask
 
 ALICE = "alice@example.com"
 
 
 @pytest.fixture
-async def house(tmp_path: Path, database_url: str, compiled: dict[bytes, str]) -> AsyncIterator[Running]:
+async def house(tmp_path: Path, database_url: str, compiled: Programs) -> AsyncIterator[Running]:
     async with running(settings_for(tmp_path, database_url), compiled, [TENTS, BOATS]) as one:
         yield one
 
@@ -119,7 +120,7 @@ async def test_erasing_needs_the_administrators_key_and_a_real_one(house: Runnin
 
 
 async def test_what_is_erased_is_not_left_in_the_free_pages_of_the_embedded_database(
-    tmp_path: Path, compiled: dict[bytes, str]
+    tmp_path: Path, compiled: Programs
 ):
     settings = settings_for(tmp_path, f"sqlite:///{tmp_path / 'h.db'}")
     names = ("customer-who-will-be-erased", "order-that-will-be-erased")

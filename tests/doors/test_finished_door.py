@@ -14,6 +14,7 @@ from unittest import mock
 import pytest
 
 from handraiser.errors import StoreUnavailable
+from programs import Programs
 from running import Running, running, settings_for
 
 MAIL = b"\r\n".join(
@@ -46,7 +47,7 @@ US = "?type=order_confirmation&customer_id=7&locale=en&country=US&kind=new&order
 
 
 @pytest.fixture
-async def house(tmp_path: Path, database_url: str, compiled: dict[bytes, str]) -> AsyncIterator[Running]:
+async def house(tmp_path: Path, database_url: str, compiled: Programs) -> AsyncIterator[Running]:
     async with running(settings_for(tmp_path, database_url), compiled) as opened:
         yield opened
 
@@ -168,7 +169,7 @@ async def test_without_its_store_the_mail_passes_and_nothing_is_recorded(house: 
     assert "Handraiser-Message-Id" not in headers
 
 
-async def test_a_mail_that_takes_too_long_passes(tmp_path: Path, compiled: dict[bytes, str]):
+async def test_a_mail_that_takes_too_long_passes(tmp_path: Path, compiled: Programs):
     settings = settings_for(tmp_path, f"sqlite:///{tmp_path / 'handraiser.db'}", enrich_seconds=1e-4)
     async with running(settings, compiled) as house:
         back, headers = await enriched(house, MAIL)

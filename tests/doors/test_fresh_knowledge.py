@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from choices import DAY
+from programs import Programs
 from running import BOATS, TENTS, Running, an_order, running, settings_for
 
 HEAD = "email,purpose,event,occurred_at\n"
@@ -17,7 +18,7 @@ BAD = "nobody,offers,withdrawn,2024-01-02\n"
 
 
 @pytest.fixture
-async def house(tmp_path: Path, database_url: str, compiled: dict[bytes, str]) -> AsyncIterator[Running]:
+async def house(tmp_path: Path, database_url: str, compiled: Programs) -> AsyncIterator[Running]:
     demanding = TENTS.replace("[controller]", "fresh_days = 30\n\n[controller]", 1)
     async with running(settings_for(tmp_path, database_url), compiled, [demanding, BOATS]) as one:
         yield one

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from programs import Programs
 from running import BOATS, TENTS, Running, running, settings_for
 
 CSV = """email,purpose,event,occurred_at,source
@@ -21,7 +22,7 @@ dave@example.com,offers,withdrawn,,old list
 
 
 @pytest.fixture
-async def house(tmp_path: Path, database_url: str, compiled: dict[bytes, str]) -> AsyncIterator[Running]:
+async def house(tmp_path: Path, database_url: str, compiled: Programs) -> AsyncIterator[Running]:
     async with running(settings_for(tmp_path, database_url), compiled, [TENTS, BOATS]) as one:
         yield one
 

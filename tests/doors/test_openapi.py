@@ -22,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from handraiser.app import web_app
+from programs import Programs
 from running import TENTS, running, settings_for
 from threads import in_a_thread
 
@@ -41,7 +42,7 @@ def from_lines(_context: Any, response: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, compiled: dict[bytes, str]) -> Iterator[Any]:
+def house(tmp_path_factory: pytest.TempPathFactory, compiled: Programs) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("openapi")
     with in_a_thread(lambda: running(settings_for(folder, f"sqlite:///{folder / 'h.db'}"), compiled, [TENTS])) as one:
         yield one

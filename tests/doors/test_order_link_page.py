@@ -13,13 +13,14 @@ from urllib.parse import quote
 import pytest
 
 from mailserver import Inbox, links_of
+from programs import Programs
 from running import BOATS, CHROME, TENTS, Running, an_order, running, settings_for
 
 ALICE = {"id": "7", "email": "alice@example.com", "locale": "nl", "country": "DE"}
 
 
 @pytest.fixture
-async def house(tmp_path: Path, database_url: str, compiled: dict[bytes, str]) -> AsyncIterator[Running]:
+async def house(tmp_path: Path, database_url: str, compiled: Programs) -> AsyncIterator[Running]:
     async with running(settings_for(tmp_path, database_url), compiled, [TENTS, BOATS]) as one:
         yield one
 
@@ -54,7 +55,7 @@ async def standing(house: Running) -> dict[str, str]:
 
 
 async def test_from_the_shops_own_mail_over_the_page_and_the_mailbox_to_the_consent(
-    database_url: str, tmp_path: Path, compiled: dict[bytes, str]
+    database_url: str, tmp_path: Path, compiled: Programs
 ):
     hop = Inbox()
     async with hop.open(), running(settings_for(tmp_path, database_url, smtp_url=hop.url), compiled) as house:

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
+from programs import Programs
 from running import BOATS, TENTS, Running, an_order, running, settings_for
 
 ALICE = {"id": "7", "email": "alice@example.com", "country": "US"}
 
 
 @pytest.fixture
-async def house(tmp_path: Path, database_url: str, compiled: dict[bytes, str]) -> AsyncIterator[Running]:
+async def house(tmp_path: Path, database_url: str, compiled: Programs) -> AsyncIterator[Running]:
     async with running(settings_for(tmp_path, database_url), compiled, [TENTS, BOATS]) as one:
         yield one
 

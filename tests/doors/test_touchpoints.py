@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from mailserver import Inbox, links_of
+from programs import Programs
 from running import BOATS, TENTS, Running, an_order, running, settings_for, the_ask
 
 ALICE = {"id": "7", "email": "alice@example.com", "locale": "en", "country": "US"}
 
 
 @pytest.fixture
-async def house(tmp_path: Path, database_url: str, compiled: dict[bytes, str]) -> AsyncIterator[Running]:
+async def house(tmp_path: Path, database_url: str, compiled: Programs) -> AsyncIterator[Running]:
     async with running(settings_for(tmp_path, database_url), compiled, [TENTS, BOATS]) as one:
         yield one
 
@@ -89,7 +90,7 @@ async def test_a_page_is_no_mail_so_it_may_ask_in_every_country(house: Running, 
 
 
 async def test_a_yes_on_a_page_waits_for_the_mailbox_and_its_press_there_grants(
-    database_url: str, tmp_path: Path, compiled: dict[bytes, str]
+    database_url: str, tmp_path: Path, compiled: Programs
 ):
     hop = Inbox()
     async with hop.open(), running(settings_for(tmp_path, database_url, smtp_url=hop.url), compiled) as house:

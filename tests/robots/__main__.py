@@ -11,11 +11,12 @@ from playwright.sync_api import sync_playwright
 from zoo import PEOPLE, ROBOTS, a_house, played
 
 from browsing import CHROMIUM, FLAGS
+from programs import Programs
 
 
 def main() -> int:
     wrong = 0
-    with tempfile.TemporaryDirectory() as folder, a_house(Path(folder), {}) as house, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, a_house(Path(folder), Programs(Path(folder) / "programs.ndjson")) as house, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for title, visitors in (("Robot", ROBOTS), ("Person", PEOPLE)):
             click.echo(f"\n{title:<44} {'ledger':<10} expected")

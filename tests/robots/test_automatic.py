@@ -13,6 +13,7 @@ from browsing import CHROMIUM, FLAGS
 from handraiser.core.block import Purpose
 from handraiser.store import blocks
 from handraiser.store.blocks import PurposeRow
+from programs import Programs
 from siege import Siege
 
 pytestmark = pytest.mark.browser
@@ -30,7 +31,7 @@ async def let_it(siege: Siege) -> None:
     await service.publish.refresh()
 
 
-def test_a_late_visit_grants_by_itself_and_an_early_one_shows_the_button(tmp_path: Path, compiled: dict[bytes, str]):
+def test_a_late_visit_grants_by_itself_and_an_early_one_shows_the_button(tmp_path: Path, compiled: Programs):
     with a_house(tmp_path, compiled) as house, sync_playwright() as playwright:
         siege: Siege = house.it
         house.call(let_it(siege))

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, sync_playwright
 from zoo import PEOPLE, ROBOTS, Behaviour, a_house, played
 
 from browsing import CHROMIUM, FLAGS
+from programs import Programs
 from threads import Threaded
 
 pytestmark = pytest.mark.browser
@@ -17,7 +18,7 @@ CHOSEN = (*ROBOTS[8:11], *ROBOTS[13:], PEOPLE[3], PEOPLE[4])
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, compiled: dict[bytes, str]) -> Iterator[Threaded]:
+def house(tmp_path_factory: pytest.TempPathFactory, compiled: Programs) -> Iterator[Threaded]:
     with a_house(tmp_path_factory.mktemp("zoo"), compiled) as opened:
         yield opened
 

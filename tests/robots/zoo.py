@@ -17,6 +17,7 @@ import aiohttp
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from browsing import CHROMIUM, FLAGS
+from programs import Programs
 from running import running, settings_for
 from siege import HOUR, SAFARI, Asked, Clock, Siege
 from threads import Threaded, in_a_thread
@@ -279,7 +280,7 @@ PEOPLE = (
 
 
 @contextmanager
-def a_house(folder: Path, compiled: dict[bytes, str]) -> Iterator[Threaded]:
+def a_house(folder: Path, compiled: Programs) -> Iterator[Threaded]:
     """The service, in a thread of its own, with a clock that can be moved."""
 
     @asynccontextmanager
