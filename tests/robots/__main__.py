@@ -16,7 +16,11 @@ from programs import Programs
 
 def main() -> int:
     wrong = 0
-    with tempfile.TemporaryDirectory() as folder, a_house(Path(folder), Programs(Path(folder) / "programs.ndjson")) as house, sync_playwright() as playwright:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        a_house(Path(folder), Programs(Path(folder) / "programs.ndjson")) as house,
+        sync_playwright() as playwright,
+    ):
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for title, visitors in (("Robot", ROBOTS), ("Person", PEOPLE)):
             click.echo(f"\n{title:<44} {'ledger':<10} expected")
