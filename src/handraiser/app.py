@@ -18,9 +18,9 @@ from typing import Any
 from aiohttp import web
 
 from handraiser.answer import Answer, OrderDoor, preference_letters
-from handraiser.answer.confirming import EVENT, Confirming, template_of
+from handraiser.answer.confirming import Confirming, template_of
 from handraiser.answer.preference_letters import PreferenceLetters
-from handraiser.core import market
+from handraiser.core import confirmation, market
 from handraiser.core.catalogue import Shelf
 from handraiser.core.ledger_head import HeadKeys
 from handraiser.core.links import Links, SigningKey
@@ -45,6 +45,7 @@ from handraiser.doors.page_frame import Frame
 from handraiser.doors.pages import Pages
 from handraiser.doors.preferences import Preferences
 from handraiser.doors.purposes import Purposes
+from handraiser.doors.shops import ShopStatus
 from handraiser.doors.touchpoints import Touchpoints
 from handraiser.doors.web import Front, Health, static_routes
 from handraiser.enrich import Enrich
@@ -300,7 +301,7 @@ def _outbox(settings: Settings, database: Database, words: Callable[[str], Mappi
     given: dict[str, Any] = {"database": database, "template": template_of(source), "words": words}
     given |= {name: shared[name] for name in ("links", "sealer")}
     confirming = Confirming(markets=shared["markets"], clock=shared["clock"], **given)
-    letters = {EVENT: confirming.letter, preference_letters.EVENT: PreferenceLetters(**given).letter}
+    letters = {confirmation.EVENT: confirming.letter, preference_letters.EVENT: PreferenceLetters(**given).letter}
     return Outbox(database, carriers(settings.smtp_url, letters), shared["clock"])
 
 
@@ -318,6 +319,7 @@ def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Applicat
         ImportDoor(service.desk.imports, service.keys, settings),
         Customers(service.desk.rights, service.keys, settings),
         Purposes(service.desk.purposes, service.keys, settings),
+        ShopStatus(service.desk.status, service.keys),
     )
     operations: list[Operation] = [one for door in v1 for one in door.operations()]
     reference = Reference(operations, settings.origin, settings.templates / "docs")

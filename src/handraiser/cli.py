@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
-from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from handraiser import __version__
+from handraiser.cli_context import as_json, command, run, settings_of
+from handraiser.cli_records import consents, customers
 from handraiser.errors import HandraiserError, SettingsRefused
-from handraiser.printing import print_value, print_verified
-from handraiser.settings import Settings, load
+from handraiser.printing import print_value
 from handraiser.telemetry import log_to
 
 
@@ -55,25 +53,8 @@ def cli(context: click.Context, config: Path | None) -> None:
     context.obj = config
 
 
-def _settings(context: click.Context, **given: Any) -> Settings:
-    return load(os.environ, context.find_root().obj, **given)
-
-
-def _run(awaitable: Awaitable[Any]) -> Any:
-    async def story() -> Any:
-        return await awaitable
-
-    return asyncio.run(story())
-
-
-def _command(context: click.Context, command: str, /, **arguments: Any) -> Any:
-    """Run a command on the database, or, when a running service holds it, through that service."""
-    from handraiser.commands import run_command
-
-    return _run(run_command(_settings(context), command, arguments))
-
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for machines.")
+cli.add_command(consents)
+cli.add_command(customers)
 
 
 @cli.command()
@@ -87,7 +68,7 @@ def serve(context: click.Context, workers: int, relay: bool) -> None:
     """
     from handraiser.serving import serve as serve_app
 
-    settings = _settings(context)
+    settings = settings_of(context)
     if workers > 1:
         if settings.database.startswith("sqlite"):
             raise click.ClickException(
@@ -97,7 +78,7 @@ def serve(context: click.Context, workers: int, relay: bool) -> None:
             "One command runs one worker: start one for each core, on ports of their own behind a load balancer."
         )
     log_to(settings.log_level)
-    _run(serve_app(settings, relay=relay))
+    run(serve_app(settings, relay=relay))
 
 
 @cli.command()
@@ -109,9 +90,9 @@ def demo(context: click.Context, as_json: bool, listen: str | None, state_dir: P
     """Start two demo shops and an inbox to look at."""
     from handraiser.demo import run_demo
 
-    settings = _settings(context, listen=listen, state_dir=state_dir)
+    settings = settings_of(context, listen=listen, state_dir=state_dir)
     log_to(settings.log_level)
-    _run(run_demo(settings, as_json=as_json))
+    run(run_demo(settings, as_json=as_json))
 
 
 @cli.command()
@@ -130,7 +111,7 @@ def render(context: click.Context, payload: Path, out: Path, shop: str) -> None:
     """
     from handraiser.commands import render_file
 
-    for line in _run(render_file(_settings(context), payload, out, shop)):
+    for line in run(render_file(settings_of(context), payload, out, shop)):
         click.echo(line)
 
 
@@ -143,7 +124,7 @@ def check(context: click.Context) -> None:
     """
     from handraiser.commands import check as check_all
 
-    faults = _run(check_all(_settings(context)))
+    faults = run(check_all(settings_of(context)))
     for fault in faults:
         click.echo(fault, err=True)
     if faults:
@@ -157,7 +138,7 @@ def migrate(context: click.Context) -> None:
     """Bring the database's schema up to date."""
     from handraiser.commands import migrate as migrate_database
 
-    applied = _run(migrate_database(_settings(context)))
+    applied = run(migrate_database(settings_of(context)))
     click.echo(f"applied: {', '.join(str(number) for number in applied)}" if applied else "already up to date")
 
 
@@ -170,7 +151,7 @@ def why(context: click.Context, message_id: str, as_json: bool) -> None:
 
     Each slot's decision with its reason and remedy, and what was pressed.
     """
-    print_value(_command(context, "why", message_id=message_id), as_json=as_json)
+    print_value(command(context, "why", message_id=message_id), as_json=as_json)
 
 
 @cli.group()
@@ -184,7 +165,7 @@ def shops() -> None:
 @click.pass_context
 def shops_add(context: click.Context, file: Path, as_json: bool) -> None:
     """Add (or change) a shop described in a TOML file, with its company."""
-    print_value(_command(context, "shops.add", source=_source(file)), as_json=as_json)
+    print_value(command(context, "shops.add", source=_source(file)), as_json=as_json)
 
 
 def _source(file: Path) -> str:
@@ -199,7 +180,7 @@ def _source(file: Path) -> str:
 @click.pass_context
 def shops_list(context: click.Context, as_json: bool) -> None:
     """List all shops."""
-    print_value(_command(context, "shops.list"), as_json=as_json)
+    print_value(command(context, "shops.list"), as_json=as_json)
 
 
 @shops.command("show")
@@ -208,7 +189,22 @@ def shops_list(context: click.Context, as_json: bool) -> None:
 @click.pass_context
 def shops_show(context: click.Context, slug: str, as_json: bool) -> None:
     """Show one shop's settings."""
-    print_value(_command(context, "shops.show", slug=slug), as_json=as_json)
+    print_value(command(context, "shops.show", slug=slug), as_json=as_json)
+
+
+@shops.command("status")
+@click.argument("slug", default="")
+@as_json
+@click.pass_context
+def shops_status(context: click.Context, slug: str, as_json: bool) -> None:
+    """Show how a shop is doing, or all of them."""
+    told = command(context, "shops.status", slug=slug)
+    if as_json:
+        print_value(told, as_json=True)
+        return
+    for one in told:
+        print_value(one | one.pop("newest"), as_json=False)
+        click.echo()
 
 
 @shops.command("mode")
@@ -217,7 +213,7 @@ def shops_show(context: click.Context, slug: str, as_json: bool) -> None:
 @click.pass_context
 def shops_mode(context: click.Context, slug: str, mode: str) -> None:
     """Switch a shop: off, observe (decide and count, insert nothing) or on."""
-    print_value(_command(context, "shops.mode", slug=slug, mode=mode), as_json=False)
+    print_value(command(context, "shops.mode", slug=slug, mode=mode), as_json=False)
 
 
 @shops.command("link-secret")
@@ -227,7 +223,7 @@ def shops_mode(context: click.Context, slug: str, mode: str) -> None:
 @click.pass_context
 def shops_link_secret(context: click.Context, slug: str, rotate: bool, as_json: bool) -> None:
     """Show what the shop's own mail template signs links with."""
-    told = _command(context, "shops.link_secret", slug=slug, rotate=rotate)
+    told = command(context, "shops.link_secret", slug=slug, rotate=rotate)
     print_value(told if as_json else told["secret"], as_json=as_json)
 
 
@@ -245,7 +241,7 @@ def keys() -> None:
 @click.pass_context
 def keys_add(context: click.Context, slug: str, scopes: tuple[str, ...], test: bool, name: str, as_json: bool) -> None:
     """Make a key; it is shown once."""
-    made = _command(context, "keys.add", slug=slug, scopes=list(scopes), test=test, name=name)
+    made = command(context, "keys.add", slug=slug, scopes=list(scopes), test=test, name=name)
     print_value(made if as_json else made["key"], as_json=as_json)
 
 
@@ -254,7 +250,7 @@ def keys_add(context: click.Context, slug: str, scopes: tuple[str, ...], test: b
 @click.pass_context
 def keys_list(context: click.Context, as_json: bool) -> None:
     """List keys, without their secrets."""
-    print_value(_command(context, "keys.list"), as_json=as_json)
+    print_value(command(context, "keys.list"), as_json=as_json)
 
 
 @keys.command("revoke")
@@ -262,112 +258,7 @@ def keys_list(context: click.Context, as_json: bool) -> None:
 @click.pass_context
 def keys_revoke(context: click.Context, key_id: str) -> None:
     """Revoke a key; it stops working within five seconds."""
-    print_value(_command(context, "keys.revoke", key_id=key_id), as_json=False)
-
-
-@cli.group()
-def consents() -> None:
-    """The consent ledger."""
-
-
-@consents.command("verify")
-@click.option(
-    "--head",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True),
-    help="Kept heads to compare with (default: ledger-heads.log in the state folder).",
-)
-@as_json
-@click.pass_context
-def consents_verify(context: click.Context, head: Path | None, as_json: bool) -> None:
-    """Prove that no entry was changed, removed or slipped in.
-
-    Names the first broken entry; exit code 1 when there is one.
-    """
-    from handraiser.commands import verify
-
-    with click.progressbar(length=1, label="entries", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
-
-        def moved(done: int, total: int) -> None:
-            bar.length = max(total, done)
-            bar.update(done - bar.pos)
-
-        found = _run(verify(_settings(context), head, moved))
-    if as_json:
-        print_value(found, as_json=True)
-    else:
-        print_verified(found)
-    if not found["ok"]:
-        sys.exit(1)
-
-
-@consents.command("rebuild")
-@as_json
-@click.pass_context
-def consents_rebuild(context: click.Context, as_json: bool) -> None:
-    """Make every customer's standing anew from the ledger."""
-    done = _command(context, "consents.rebuild")
-    told = f"{done['customers']} customers, {done['changed']} standings changed"
-    print_value(done if as_json else told, as_json=as_json)
-
-
-@consents.command("import")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--shop", required=True, help="A shop of the company that answers for these consents.")
-@click.option("--errors", type=click.Path(path_type=Path, dir_okay=False), help="Default: FILE.errors.ndjson.")
-@as_json
-@click.pass_context
-def consents_import(context: click.Context, file: Path, shop: str, errors: Path | None, as_json: bool) -> None:
-    """Import an existing database: CSV with a line of names, or NDJSON.
-
-    Rows that cannot be used are left out and written to the errors file. A stopped import goes on where it was.
-    """
-    from handraiser.transfer import import_file
-
-    faults = errors or file.with_name(f"{file.name}.errors.ndjson")
-    with click.progressbar(length=file.stat().st_size, label=file.name, file=sys.stderr) as bar:
-        told = _run(
-            import_file(_settings(context), file, shop, faults, lambda done: bar.update(max(done - bar.pos, 0)))
-        )
-    print_value(told, as_json=as_json)
-    if told["refused"]:
-        click.echo(f"{told['refused']} rows were left out: see {faults}", err=True)
-
-
-@consents.command("export")
-@click.option("--shop", required=True, help="A shop of the company.")
-@click.option("--format", "kind", type=click.Choice(["csv", "ndjson"]), default="csv", show_default=True)
-@click.option("-o", "--out", type=click.File("w", encoding="utf-8"), default="-", help="Default: standard output.")
-@click.pass_context
-def consents_export(context: click.Context, shop: str, kind: Any, out: Any) -> None:
-    """Write where every customer stands, as rows that can be imported again."""
-    from handraiser.transfer import export
-
-    _run(export(_settings(context), shop, out, kind))
-
-
-@cli.group()
-def customers() -> None:
-    """What a customer may demand: access and erasure."""
-
-
-@customers.command("export")
-@click.argument("customer")
-@click.option("--shop", required=True, help="The shop whose customer it is.")
-@click.pass_context
-def customers_export(context: click.Context, customer: str, shop: str) -> None:
-    """Everything held of a customer (an address or your own id), as JSON."""
-    print_value(_command(context, "customers.export", shop=shop, customer=customer), as_json=True)
-
-
-@customers.command("erase")
-@click.argument("customer")
-@click.option("--shop", required=True, help="The shop whose customer it is.")
-@click.confirmation_option(prompt="Erase everything held of this customer?")
-@as_json
-@click.pass_context
-def customers_erase(context: click.Context, customer: str, shop: str, as_json: bool) -> None:
-    """Erase a customer (an address or your own id); the ledger keeps a pseudonym."""
-    print_value(_command(context, "customers.erase", shop=shop, customer=customer), as_json=as_json)
+    print_value(command(context, "keys.revoke", key_id=key_id), as_json=False)
 
 
 @cli.group()
@@ -388,4 +279,4 @@ def relay_test(context: click.Context, mail: Path, shop: str | None, sender: str
     """
     from handraiser.commands import relay_test as test_mail
 
-    print_value(test_mail(_settings(context), mail, shop, sender), as_json=as_json)
+    print_value(test_mail(settings_of(context), mail, shop, sender), as_json=as_json)

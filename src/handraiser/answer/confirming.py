@@ -23,7 +23,6 @@ from handraiser.store.messages import StoredMessage
 from handraiser.store.outbox import OutboxRow
 from handraiser.store.subjects import Sealer
 
-EVENT = "confirmation.mail"
 CARRIER = "mail"
 
 
@@ -48,7 +47,7 @@ def confirmation_row(message: StoredMessage) -> OutboxRow:
     return OutboxRow(
         id=message.id,
         controller_id=message.controller_id,
-        event=EVENT,
+        event=confirmation.EVENT,
         payload={"message_id": str(uuid.UUID(bytes=message.id))},
         created_at=message.sent_at,
         due_at=message.sent_at,

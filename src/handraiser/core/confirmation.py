@@ -21,6 +21,8 @@ from handraiser.core.message import compose
 from handraiser.core.shop import Shop
 
 TYPE = "confirmation"
+EVENT = "confirmation.mail"
+"""The outbox event that makes it leave."""
 TOUCHPOINT = "email:confirmation"
 
 

@@ -31,6 +31,7 @@ from handraiser.doors.json_schema import (
     ref,
 )
 from handraiser.doors.order_schemas import ORDER_SCHEMAS
+from handraiser.doors.status_schemas import STATUS_SCHEMAS
 from handraiser.doors.web import TITLES, json_response
 
 Meanings = Mapping[str, Mapping[str, str]]
@@ -174,6 +175,7 @@ def _schemas(meanings: Meanings) -> Json:
         "Visit": object_of({"at": MOMENT, "method": TEXT, "verdict": _VERDICT, "reasons": TEXTS}),
         "Search": object_of({"email": {"type": "string", "format": "email"}}),
         **ORDER_SCHEMAS,
+        **STATUS_SCHEMAS,
         **CONSENT_SCHEMAS,
         "Fault": object_of({"pointer": TEXT, "code": TEXT, "detail": TEXT}),
         "Skip": object_of({"slot": TEXT, "block": TEXT, "reason": {"enum": sorted(REASONS)}, "remedy": TEXT}),
@@ -196,6 +198,7 @@ GROUPS = {
     "consents": ("Consents", "Where a customer stands, what other systems tell of it, and the ledger that proves it."),
     "customers": ("Customers", "Access and erasure: what is held of somebody, and that it goes."),
     "purposes": ("Purposes", "What consent is for, word for word."),
+    "shops": ("Shops", "How they are doing."),
 }
 """Tag and sentence of each group of operations, by the word that follows ``/v1/``."""
 _ANSWER_HEADERS = {

@@ -7,5 +7,6 @@ from handraiser.govern.orders import Orders, Told
 from handraiser.govern.purposes import Purposes
 from handraiser.govern.records import Taken
 from handraiser.govern.rights import Rights
+from handraiser.govern.status import Status
 
-__all__ = ["CHUNK", "Desk", "Govern", "Imports", "Orders", "Purposes", "Rights", "Taken", "Told"]
+__all__ = ["CHUNK", "Desk", "Govern", "Imports", "Orders", "Purposes", "Rights", "Status", "Taken", "Told"]

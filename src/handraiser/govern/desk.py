@@ -13,6 +13,7 @@ from handraiser.govern.proof import Proof
 from handraiser.govern.purposes import Purposes
 from handraiser.govern.records import Records
 from handraiser.govern.rights import Rights
+from handraiser.govern.status import Status
 from handraiser.store.database import Database
 from handraiser.store.subjects import Sealer
 from handraiser.store.writer import Writer
@@ -30,6 +31,7 @@ class Desk:
             "consents.page",
             "customers.export",
             "customers.erase",
+            "shops.status",
         }
     )
 
@@ -39,6 +41,7 @@ class Desk:
     purposes: Purposes
     imports: Imports
     orders: Orders
+    status: Status
 
     @classmethod
     def of(
@@ -61,10 +64,13 @@ class Desk:
             Purposes(database, writer, clock),
             Imports(database=database, writer=writer, records=records, sealer=sealer, clock=clock),
             Orders(writer=writer, sealer=sealer, pepper=pepper, clock=clock),
+            Status(database, clock),
         )
 
     async def command(self, name: str, arguments: dict[str, Any]) -> Any:
         """One command of the CLI, answered in JSON's types; raises :class:`NotFound`."""
+        if name == "shops.status":
+            return await self.status.command(arguments["slug"])
         if not name.startswith("customers."):
             return await self.imports.command(name, arguments)
         shop = await self.imports.shop(arguments["shop"])
