@@ -223,7 +223,7 @@ def _build(
     outbox = _outbox(settings, database, words, **shared)
     govern = Govern(database, writer, now, new_id, settings.origin, order_links)
     kept = KeptHeads(settings.state_dir / FILE_NAME, HeadKeys([key[:2] for key in settings.keys("signing_keys")]))
-    count(metrics, enrich, answer, writer, outbox)
+    count(metrics, enrich, answer, writer, outbox, journal=journal, clock=now)
     return Service(
         settings=settings,
         database=database,
@@ -311,7 +311,7 @@ def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Applicat
     v1 = (
         Emails(service.enrich, service.keys, settings),
         Batch(service.enrich, service.keys, settings),
-        Enrichment(service.finish, service.keys, settings),
+        Enrichment(service.finish, service.keys, settings, service.metrics),
         Messages(service.report, service.keys, settings),
         Touchpoints(service.enrich, service.keys, settings),
         Orders(service.desk.orders, service.keys, settings),

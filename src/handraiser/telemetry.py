@@ -94,8 +94,23 @@ class Metrics:
         self.carried = Counter(
             "handraiser_carried", "Outbox events handed over, or not", ["carrier", "outcome"], registry=self.registry
         )
+        self.finished = Counter(
+            "handraiser_finished",
+            "Finished mails, by HTTP or relayed",
+            ["shop", "outcome", "reason"],
+            registry=self.registry,
+        )
         self.relayed = Counter(
             "handraiser_relayed", "Mails that came to the relay", ["outcome", "reason"], registry=self.registry
         )
         self.store_errors = Counter("handraiser_store_errors", "Database faults met", registry=self.registry)
+        self.journalled = Gauge(
+            "handraiser_journalled_withdrawal_seconds",
+            "Age of the oldest withdrawal that only the journal holds; 0: none",
+            registry=self.registry,
+        )
         self.queue = Gauge("handraiser_write_queue", "Writes waiting for a commit", registry=self.registry)
+
+    def finished_mail(self, shop: str, reason: str) -> None:
+        """Count a finished mail: with a ``reason`` it passed unchanged. ``shop`` is "" where no rule named one."""
+        self.finished.labels(shop, "unchanged" if reason else "enriched", reason).inc()

@@ -26,13 +26,13 @@ def a_left(n: int, **rest: object) -> Left:
 
 def test_what_was_appended_is_there_at_the_next_start(path):
     journal = Journal(path)
-    assert journal.empty
+    assert journal.oldest is None
     journal.append(a_left(1))
     journal.append(a_left(2, controller_id=None))
 
     again = Journal(path)
 
-    assert not again.empty
+    assert again.oldest is not None
     assert again.pending() == [a_left(1), a_left(2, controller_id=None)]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -46,10 +46,10 @@ def test_only_what_was_applied_is_forgotten(path):
     journal.discard(applied)
 
     assert journal.pending() == [a_left(2)]
-    assert not journal.empty
+    assert journal.oldest is not None
     journal.discard(journal.pending())
-    assert journal.empty
-    assert Journal(path).empty
+    assert journal.oldest is None
+    assert Journal(path).oldest is None
 
 
 def test_what_another_process_applied_no_longer_waits(path):
@@ -59,7 +59,7 @@ def test_what_another_process_applied_no_longer_waits(path):
 
     journal.discard(journal.pending())
 
-    assert journal.empty
+    assert journal.oldest is None
 
 
 @pytest.mark.parametrize("cut", [1, 20, 100])
@@ -75,7 +75,7 @@ def test_a_line_torn_by_a_crash_costs_nothing_but_itself(path, cut):
     waiting = again.pending()
     assert [left.at - NOW for left in waiting if left.at != NOW + 2] == [1, 3]
     again.discard(waiting)
-    assert again.empty
+    assert again.oldest is None
     assert again.pending() == []
 
 
@@ -86,7 +86,7 @@ def test_a_damaged_line_is_moved_aside_and_not_lost(path):
 
     journal.discard(journal.pending())
 
-    assert journal.empty
+    assert journal.oldest is None
     assert path.with_name("withdrawals.journal.damaged").read_bytes().startswith(b"1 ")
 
 
@@ -97,7 +97,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
 
     with pytest.raises(OSError):
         journal.append(a_left(1))
-    assert journal.empty
+    assert journal.oldest is None
 
 
 def test_an_entry_is_on_the_disk_before_it_counts(path, monkeypatch):

@@ -66,7 +66,7 @@ class Leaving:
         Nothing to do costs nothing. Raises :class:`StoreUnavailable` while the database is still gone; the rest then
         waits on.
         """
-        if self._journal.empty:
+        if self._journal.oldest is None:
             return 0
         async with self._applying:
             waiting = await asyncio.to_thread(self._journal.pending)

@@ -17,6 +17,7 @@ from handraiser.doors.web import Problem, json_response, read_body
 from handraiser.errors import Fault
 from handraiser.finished import Finish, Passed
 from handraiser.settings import Settings
+from handraiser.telemetry import Metrics
 
 SKIPPED = "Handraiser-Skipped"
 _TOLD = {"type", "customer_id", "locale", "country", "kind", "order_id", "soft_opt_in", "dry_run"}
@@ -25,8 +26,8 @@ _TOLD = {"type", "customer_id", "locale", "country", "kind", "order_id", "soft_o
 class Enrichment:
     """The mail always comes back: unchanged with ``Handraiser-Skipped``, where nothing may or can be put into it."""
 
-    def __init__(self, finish: Finish, keys: Keys, settings: Settings) -> None:
-        self._finish, self._keys, self._settings = finish, keys, settings
+    def __init__(self, finish: Finish, keys: Keys, settings: Settings, metrics: Metrics) -> None:
+        self._finish, self._keys, self._settings, self._metrics = finish, keys, settings, metrics
 
     def operations(self) -> Sequence[Operation]:
         text = {"type": "string"}
@@ -93,6 +94,7 @@ class Enrichment:
             passed = Passed(raw, "context", f"known are: {', '.join(sorted(_TOLD))}; dry_run is true or false")
         else:
             passed = await self._finish.mail(caller.shop, raw, told, options)
+        self._metrics.finished_mail(caller.shop.slug, passed.reason)
         return web.Response(body=passed.content, content_type=MIME, headers=_headers(passed))
 
     async def _parts(self, caller: Caller, raw: bytes, options: Options) -> web.Response:
@@ -104,6 +106,7 @@ class Enrichment:
             raise Problem(422, faults=[Fault("/text", "wrong_type", "send text, or leave it out")])
         context = {name: value for name, value in body.items() if name not in ("html", "text")}
         passed = await self._finish.parts(caller.shop, Finished(body["html"], text), context, options)
+        self._metrics.finished_mail(caller.shop.slug, passed.reason)
         return json_response(_answer(passed), headers=_headers(passed))
 
 

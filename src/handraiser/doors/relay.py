@@ -167,6 +167,8 @@ class Relay:
         if reply.good:
             outcome = "passed" if reason else "enriched"
         self.metrics.relayed.labels(outcome, reason).inc()
+        if reply.good:
+            self.metrics.finished_mail(passage.shop, reason)
         facts = {"mail": mail_id, "outcome": outcome, "reason": reason, "code": reply.code}
         facts |= {"shop": passage.shop, "rule": passage.rule}
         log.info("a mail went through" if reply.good else "a mail was not taken", extra={"facts": facts})

@@ -41,12 +41,8 @@ class Journal:
         self._path = path
         self._lock = path.with_name(path.name + ".lock")
         self._damaged = path.with_name(path.name + ".damaged")
-        self._empty = not self.pending()
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is known to wait; needs no disk."""
-        return self._empty
+        self.oldest = min((left.at for left in self.pending()), default=None)
+        """When the oldest entry was made that is known to wait (ms UTC), None for none; reading it needs no disk."""
 
     def append(self, left: Left) -> None:
         """Keep an entry for good; raises :class:`OSError` when it is not kept."""
@@ -60,7 +56,7 @@ class Journal:
                 os.close(file)
             if new:
                 self._sync_folder()
-            self._empty = False
+            self.oldest = left.at if self.oldest is None else min(self.oldest, left.at)
 
     def pending(self) -> list[Left]:
         """What waits to be applied, oldest first."""
@@ -90,7 +86,7 @@ class Journal:
                 os.close(file)
             fresh.replace(self._path)
             self._sync_folder()
-            self._empty = len(kept) == len(damaged)
+            self.oldest = min((left.at for line in kept if (left := _left(line)) is not None), default=None)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
