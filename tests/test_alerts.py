@@ -1,4 +1,4 @@
-"""The alert rules that come with the service: they name metrics it has, and fire when they should, as Prometheus says."""
+"""The alert rules that come with the service name metrics it has, and fire when they should, as Prometheus says."""
 
 from __future__ import annotations
 
