@@ -1,4 +1,4 @@
-"""The restore drill that comes with the service: a backup of a running one, restored beside it, holds what was answered."""
+"""The restore drill: a backup of a running service, restored beside it, holds what was answered before it."""
 
 from __future__ import annotations
 
