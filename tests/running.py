@@ -20,7 +20,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from handraiser.app import Service, open_service, web_app
+from handraiser.app import Service, open_service
+from handraiser.opening import web_app
 from handraiser.settings import Settings, load
 from handraiser.store.access import SCOPES
 from programs import Programs, keep_those_of, put_into

@@ -1,4 +1,4 @@
-"""Builds the service from its settings, opens its doors, and drains them."""
+"""Builds the service from its settings, and closes what it opened."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib import resources
 from typing import Any
-
-from aiohttp import web
 
 from handraiser.answer import Answer, OrderDoor, preference_letters
 from handraiser.answer.confirming import Confirming, template_of
@@ -27,37 +24,23 @@ from handraiser.core.links import Links, SigningKey
 from handraiser.core.mjml.fill import Engine
 from handraiser.core.order_links import OrderLinks
 from handraiser.core.splice.finished import PARSERS
-from handraiser.doors.api import Emails, Messages
-from handraiser.doors.batch import Batch
-from handraiser.doors.consents import Consents
 from handraiser.doors.control import Control
 from handraiser.doors.counting import count
-from handraiser.doors.customers import Customers
-from handraiser.doors.finished import Enrichment
-from handraiser.doors.imports import ImportDoor
 from handraiser.doors.keys import Keys
 from handraiser.doors.mailer import carriers
-from handraiser.doors.openapi import Operation, Reference
-from handraiser.doors.order_links import OrderLinkPage
-from handraiser.doors.orders import Orders
 from handraiser.doors.outbox import Outbox
-from handraiser.doors.page_frame import Frame
-from handraiser.doors.pages import Pages
-from handraiser.doors.preferences import Preferences
-from handraiser.doors.purposes import Purposes
-from handraiser.doors.shops import ShopStatus
-from handraiser.doors.touchpoints import Touchpoints
-from handraiser.doors.web import Front, Health, static_routes
+from handraiser.doors.web import Health
 from handraiser.enrich import Enrich
-from handraiser.errors import Fault, HandraiserError, SettingsRefused
+from handraiser.errors import Fault, SettingsRefused
 from handraiser.finished import Finish
 from handraiser.govern import Desk, Govern
 from handraiser.isolate import Isolate, Workers
 from handraiser.jobs import LAPSING, Jobs, every, quietly
-from handraiser.memory import keep_memory_small, leave_garbage
+from handraiser.memory import keep_memory_small
 from handraiser.prove import Prove
 from handraiser.publish import Publish
 from handraiser.report import Report
+from handraiser.results import Results
 from handraiser.settings import Settings
 from handraiser.store.database import Database
 from handraiser.store.journal import Journal
@@ -74,7 +57,6 @@ Clock = Callable[[], int]
 POLL_SECONDS = 1.0
 JOBS_SECONDS = 60.0
 SETTLE_SECONDS = 5.0
-KEEPALIVE_SECONDS = 75.0
 _SECRETS = ("signing_keys", "pepper", "data_keys")
 
 
@@ -97,6 +79,7 @@ class Service:
     govern: Govern
     desk: Desk
     jobs: Jobs
+    results: Results
     prove: Prove
     metrics: Metrics
     keys: Keys
@@ -107,6 +90,8 @@ class Service:
         """One command of the CLI, answered in JSON's types."""
         if name == "why":
             return await self.report.why(**arguments)
+        if name in Results.COMMANDS:
+            return await self.results.command(name)
         if name in Prove.COMMANDS:
             return await self.prove.command(name, arguments)
         if name in Desk.COMMANDS:
@@ -179,6 +164,7 @@ async def open_service(settings: Settings, now: Clock | None = None) -> AsyncIte
             (partial(service.jobs.alone, LAPSING, service.answer.lapse), JOBS_SECONDS),
             (service.jobs.run_due, JOBS_SECONDS),
             (service.jobs.seal, settings.seal_seconds),
+            (service.results.refresh, settings.results_seconds),
         ):
             task = asyncio.create_task(every(seconds, work))
             stack.push_async_callback(_stop, task)
@@ -224,6 +210,7 @@ def _build(
     govern = Govern(database, writer, now, new_id, settings.origin, order_links)
     kept = KeptHeads(settings.state_dir / FILE_NAME, HeadKeys([key[:2] for key in settings.keys("signing_keys")]))
     count(metrics, enrich, answer, writer, outbox, journal=journal, clock=now)
+    holder = os.urandom(8).hex()
     return Service(
         settings=settings,
         database=database,
@@ -239,7 +226,8 @@ def _build(
         report=Report(database, pepper[1]),
         govern=govern,
         desk=Desk.of(database, writer, links=links, sealer=sealer, pepper=pepper, clock=now, new_id=new_id),
-        jobs=Jobs(database=database, settings=settings, clock=now, holder=os.urandom(8).hex(), kept=kept),
+        jobs=Jobs(database=database, settings=settings, clock=now, holder=holder, kept=kept),
+        results=Results(database, isolate, now, holder),
         prove=Prove(database, kept),
         metrics=metrics,
         keys=Keys(govern.find_key, now),
@@ -303,81 +291,6 @@ def _outbox(settings: Settings, database: Database, words: Callable[[str], Mappi
     confirming = Confirming(markets=shared["markets"], clock=shared["clock"], **given)
     letters = {confirmation.EVENT: confirming.letter, preference_letters.EVENT: PreferenceLetters(**given).letter}
     return Outbox(database, carriers(settings.smtp_url, letters), shared["clock"])
-
-
-def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Application:
-    """All HTTP doors; ``more`` are routes of the demo's."""
-    settings = service.settings
-    v1 = (
-        Emails(service.enrich, service.keys, settings),
-        Batch(service.enrich, service.keys, settings),
-        Enrichment(service.finish, service.keys, settings, service.metrics),
-        Messages(service.report, service.keys, settings),
-        Touchpoints(service.enrich, service.keys, settings),
-        Orders(service.desk.orders, service.keys, settings),
-        Consents(service.report, service.desk, service.keys, settings),
-        ImportDoor(service.desk.imports, service.keys, settings),
-        Customers(service.desk.rights, service.keys, settings),
-        Purposes(service.desk.purposes, service.keys, settings),
-        ShopStatus(service.desk.status, service.keys),
-    )
-    operations: list[Operation] = [one for door in v1 for one in door.operations()]
-    reference = Reference(operations, settings.origin, settings.templates / "docs")
-    answer = service.answer
-    frame = Frame(nonce=answer.nonce, templates=settings.templates, words=service.words, settings=settings)
-    front = Front(service.metrics, settings.trusted_proxies)
-    application = web.Application(middlewares=[service.health.watch, front.middleware])
-    application.add_routes([one.route() for one in operations])
-    for routes in (
-        Pages(answer, frame).routes(),
-        Preferences(answer, frame).routes(),
-        OrderLinkPage(service.order_door, frame).routes(),
-        more,
-        reference.routes(),
-        static_routes(settings.templates),
-        service.health.routes(),
-    ):
-        application.add_routes(routes)
-    return application
-
-
-async def run(
-    service: Service, application: web.Application, on_ready: Callable[[], Awaitable[None]] | None = None
-) -> None:
-    """Serve until SIGTERM or SIGINT. On SIGTERM readiness goes down first, then what is at work is finished.
-
-    The signals' handlers stay until the loop ends: another Ctrl-C must not tear a store that is just closing.
-    """
-    settings = service.settings
-    stop: asyncio.Queue[signal.Signals] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-    for one in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(one, stop.put_nowait, one)
-    runner = web.AppRunner(application, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
-        try:
-            await site.start()
-        except OSError as error:
-            # asyncio repeats the address in its text; a resolver's error has a negative number and a text of its own.
-            code = error.errno or 0
-            reason = os.strerror(code) if code > 0 else error.strerror or str(error)
-            raise HandraiserError(f"cannot listen on {settings.listen}: {reason}") from None
-        log.info("serving", extra={"facts": {"listen": settings.listen, "database": service.database.dialect}})
-        if on_ready is not None:
-            await on_ready()
-        leave_garbage()
-        if await stop.get() is signal.SIGTERM:
-            service.health.draining = True
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.get(), settings.drain_seconds)
-        log.info("draining")
-        await site.stop()
-        # aiohttp lets a handler finish, but from its clean-up on drops what is still to come of a body.
-        await service.health.idle(settings.body_seconds)
-    finally:
-        await runner.cleanup()
 
 
 def clock() -> int:

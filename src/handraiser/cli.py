@@ -262,6 +262,30 @@ def keys_revoke(context: click.Context, key_id: str) -> None:
 
 
 @cli.group()
+def tallies() -> None:
+    """What experiments are counted with."""
+
+
+@tallies.command("verify")
+@as_json
+@click.pass_context
+def tallies_verify(context: click.Context, as_json: bool) -> None:
+    """Count all exposures again and compare; exit code 1 where the tallies differ."""
+    found = command(context, "tallies.verify")
+    print_value(found, as_json=as_json)
+    if not found["ok"]:
+        sys.exit(1)
+
+
+@tallies.command("rebuild")
+@as_json
+@click.pass_context
+def tallies_rebuild(context: click.Context, as_json: bool) -> None:
+    """Make all tallies anew from the raw rows."""
+    print_value(command(context, "tallies.rebuild"), as_json=as_json)
+
+
+@cli.group()
 def relay() -> None:
     """The SMTP relay."""
 

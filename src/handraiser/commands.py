@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from handraiser.core.rules.match import Heading, ShopRule
     from handraiser.core.rules.recognise import Recognised, Unrecognised
 
-LONG = frozenset({"consents.rebuild"})
+LONG = frozenset({"consents.rebuild", "tallies.verify", "tallies.rebuild"})
 """Commands that take as long as there is data; nobody who waits for one is told that it failed."""
 
 _THROW_AWAY = {"database_url": "", "signing_keys": "", "pepper": "", "data_keys": ""}

@@ -19,11 +19,12 @@ import aiohttp
 import click
 import orjson
 
-from handraiser.app import Service, clock, open_service, run, web_app
+from handraiser.app import Service, clock, open_service
 from handraiser.core.shop import Shop
 from handraiser.doors.catcher import Catcher, Loopback
 from handraiser.doors.demo import Answered, Caught, Demo, Mailbox, Sample, for_viewing, moved
 from handraiser.errors import HandraiserError
+from handraiser.opening import run, web_app
 from handraiser.settings import Settings
 from handraiser.store.access import SCOPES, split
 from handraiser.store.keeper import Keeper

@@ -74,6 +74,10 @@ class IdempotencyInFlight(HandraiserError):
     """The winner of a race for one Idempotency-Key has not committed within the time limit."""
 
 
+class Busy(HandraiserError):
+    """Another process does this work now; nothing was done."""
+
+
 class TemplateRefused(HandraiserError):
     """A template or block that must not go live; ``faults`` names every place."""
 

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from handraiser.app import Service, clock, new_id, open_service, run, web_app
+from handraiser.app import Service, clock, new_id, open_service
 from handraiser.errors import Fault, SettingsRefused
+from handraiser.opening import run, web_app
 from handraiser.settings import Settings
 from handraiser.template_files import read_signing_keys
 

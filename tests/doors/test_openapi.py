@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from handraiser.app import web_app
+from handraiser.opening import web_app
 from programs import Programs
 from running import TENTS, running, settings_for
 from threads import in_a_thread

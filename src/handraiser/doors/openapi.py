@@ -31,6 +31,7 @@ from handraiser.doors.json_schema import (
     ref,
 )
 from handraiser.doors.order_schemas import ORDER_SCHEMAS
+from handraiser.doors.result_schemas import RESULT_SCHEMAS
 from handraiser.doors.status_schemas import STATUS_SCHEMAS
 from handraiser.doors.web import TITLES, json_response
 
@@ -177,6 +178,7 @@ def _schemas(meanings: Meanings) -> Json:
         **ORDER_SCHEMAS,
         **STATUS_SCHEMAS,
         **CONSENT_SCHEMAS,
+        **RESULT_SCHEMAS,
         "Fault": object_of({"pointer": TEXT, "code": TEXT, "detail": TEXT}),
         "Skip": object_of({"slot": TEXT, "block": TEXT, "reason": {"enum": sorted(REASONS)}, "remedy": TEXT}),
         "Placement": object_of(_PLACEMENT, optional=("purpose", "wording_id", "url")),
@@ -199,6 +201,7 @@ GROUPS = {
     "customers": ("Customers", "Access and erasure: what is held of somebody, and that it goes."),
     "purposes": ("Purposes", "What consent is for, word for word."),
     "shops": ("Shops", "How they are doing."),
+    "experiments": ("Experiments", "Two or more versions of a block against each other, right at every look."),
 }
 """Tag and sentence of each group of operations, by the word that follows ``/v1/``."""
 _ANSWER_HEADERS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from handraiser.store.sql import Reads, to_json
 HOUR_MS = 3_600_000
 _GROUPS = 500
 _VISITS = 10_000
+_OF_MESSAGES = MAILED - OUTLIVE_KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,29 @@ async def record(tx: Transaction, rows: Sequence[Click]) -> list[None]:
             for r in rows
         ],
     )
+    await _count_by_arm(tx, rows)
     return [None] * len(rows)
+
+
+async def _count_by_arm(tx: Transaction, rows: Sequence[Click]) -> None:
+    """Add visits of messages' links to the arms that their readers were in by then."""
+    visited = [(n, one.controller_id, one.message_id) for n, one in enumerate(rows) if one.kind in _OF_MESSAGES]
+    found = await tx.fetch_rows(
+        "WITH {rows} SELECT v.n, e.controller_id, e.experiment_id, e.arm FROM v JOIN message m"
+        " ON m.controller_id = v.controller_id AND m.message_id = v.message_id JOIN exposure e"
+        " ON e.controller_id = m.controller_id AND e.subject_id = m.subject_id AND e.exposed_at <= m.sent_at",
+        "n int, controller_id id, message_id id",
+        visited,
+    )
+    counts = Counter((one["controller_id"], one["experiment_id"], one["arm"], rows[one["n"]].verdict) for one in found)
+    await tx.execute_rows(
+        "WITH {rows} INSERT INTO click_tally (controller_id, experiment_id, arm, verdict, clicks)"
+        " SELECT controller_id, experiment_id, arm, verdict, clicks FROM v WHERE true"
+        " ON CONFLICT (controller_id, experiment_id, arm, verdict) DO UPDATE"
+        " SET clicks = click_tally.clicks + excluded.clicks",
+        "controller_id id, experiment_id id, arm int, verdict text, clicks int",
+        [(*key, clicks) for key, clicks in sorted(counts.items())],
+    )
 
 
 async def between(

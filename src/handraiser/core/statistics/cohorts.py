@@ -19,9 +19,10 @@ from handraiser.core.statistics.label import Prior, Stratum
 class Tally(NamedTuple):
     """Subjects of one arm and version of weights first exposed on ``day``, and how many converted ``lag`` days later.
 
-    ``day`` counts from 1970-01-01 in the shop's zone; ``lag`` is whole days (24 h) from first exposure to conversion.
-    Exposures stand at lag 0. What is taken back is a negative count with the day and lag of what it takes back. Shops
-    that run the same experiment under the same weights may be added up: their base rates drop out of the test.
+    ``day`` counts from 1970-01-01 in UTC, whatever the shops' zones; ``lag`` is whole days (24 h) from first exposure
+    to conversion. Exposures stand at lag 0. What is taken back is a negative count with the day and lag of what it
+    takes back. Shops that run the same experiment under the same weights may be added up: their base rates drop out of
+    the test.
     """
 
     day: int
@@ -71,9 +72,19 @@ def looks(tallies: Iterable[Tally], weights: Mapping[int, Weights], arm: int, pr
     for day, cohort in groupby(sorted(one for one in tallies if one.arm in (0, arm)), key=lambda one: one.day):
         for one in cohort:
             seen[one.version][one.arm == 0] += one.converted
-        strata = [Stratum(treated, control, weights[v].share(arm)) for v, (treated, control) in seen.items()]
-        path.append(Look(day, strata, label.log_e(strata, prior)))
+        so_far = [Stratum(treated, control, weights[v].share(arm)) for v, (treated, control) in seen.items()]
+        path.append(Look(day, so_far, label.log_e(so_far, prior)))
     return path
+
+
+def strata(tallies: Iterable[Tally], weights: Mapping[int, Weights], arm: int) -> list[Stratum]:
+    """All conversions of ``arm`` and the control, by version of the weights."""
+    sums = counts(tallies)
+    nobody = Count(0, 0)
+    return [
+        Stratum(sums.get((v, arm), nobody).converted, sums.get((v, 0), nobody).converted, weights[v].share(arm))
+        for v in sorted({version for version, _ in sums})
+    ]
 
 
 def split_evidence(tallies: Iterable[Tally], weights: Mapping[int, Weights]) -> float:

@@ -61,9 +61,13 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All comparisons, and how the split was: ``sound``, ``doubtful`` (a warning) or ``broken`` (no result counts)."""
+    """All comparisons, and how the split was: ``sound``, ``doubtful`` (a warning) or ``broken`` (no result counts).
+
+    ``mismatch`` is ln of the evidence that it was not as the weights say.
+    """
 
     split: Literal["sound", "doubtful", "broken"]
+    mismatch: float
     comparisons: tuple[Comparison, ...]
 
 
@@ -83,7 +87,9 @@ def judged(design: Design, tallies: Iterable[Tally], today: int) -> Result:
     )
     matured = cohorts.matured(everything, design.window, today)
     return Result(
-        word, tuple(_compared(design, weights, matured, arm, fixed) for arm in range(1, design.comparisons + 1))
+        word,
+        mismatch,
+        tuple(_compared(design, weights, matured, arm, fixed) for arm in range(1, design.comparisons + 1)),
     )
 
 

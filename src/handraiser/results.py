@@ -1,0 +1,160 @@
+"""Story 9: experiments counted, and what the counts say: tallies caught up and results computed, under a lease."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import orjson
+
+from handraiser.core.assignment import Weights
+from handraiser.core.outcome import DAY_MS
+from handraiser.core.shop import Shop
+from handraiser.core.statistics.summary import Clicks, Counted, DayTally, summed_up
+from handraiser.core.statistics.verdict import Design
+from handraiser.errors import Busy, HandraiserError, NotFound
+from handraiser.isolate import Isolate
+from handraiser.store import leases, results, tallies
+from handraiser.store.database import Database, Transaction
+from handraiser.store.results import Experiment
+from handraiser.store.sql import to_json
+
+log = logging.getLogger("handraiser.results")
+
+LEASE = "tallies"
+LEASE_MS = 120_000
+BATCH = 500
+"""Most exposures, and most ledger entries, of one transaction; while it runs no other write begins on SQLite."""
+
+MATURING_DAYS = 120
+"""How long after their end experiments still get better known: the longest window and the guardrails'."""
+
+T = TypeVar("T")
+
+
+class Results:
+    """Counts every company's experiments and says what the counts say; ``holder`` names this process in the lease."""
+
+    COMMANDS = frozenset({"tallies.verify", "tallies.rebuild"})
+
+    def __init__(self, database: Database, isolate: Isolate, clock: Callable[[], int], holder: str) -> None:
+        self._database, self._isolate, self._clock, self._holder = database, isolate, clock, holder
+        self._turn = asyncio.Lock()
+
+    async def refresh(self) -> None:
+        """Catch up with what happened, then compute what is due; nothing where another replica is at it."""
+        async with self._turn:
+            try:
+                await self.catch_up()
+                await self.compute()
+            except Busy:
+                return
+            await self._give_back()
+
+    async def of(self, shop: Shop, experiment_id: bytes, *, bayes: bool = False) -> dict[str, Any]:
+        """An experiment's results as the job computed them last; of nothing, before it ever did.
+
+        ``computed_at`` (ms UTC, None: not yet) says when. ``bayes`` adds numbers that describe and do not decide.
+        Raises :class:`NotFound` for an unknown experiment and for one of another company, or of another shop alone.
+        """
+        found = await results.experiment(self._database, shop.controller.id, experiment_id)
+        if found is None or found.shop_id not in (None, shop.id):
+            raise NotFound("there is no experiment of this id")
+        kept = await results.get(self._database, shop.controller.id, experiment_id)
+        told = orjson.loads(kept.content) if kept else summed_up(_counted(found, [], [], self._clock()))
+        if not bayes:
+            del told["bayes"]
+        return {
+            "experiment_id": str(uuid.UUID(bytes=experiment_id)),
+            "key": found.key,
+            "computed_at": kept.computed_at if kept else None,
+            **told,
+        }
+
+    async def command(self, name: str) -> Any:
+        """One command of the CLI, answered in JSON's types; raises :class:`Busy` while another process counts."""
+        async with self._turn:
+            told = await (self._rebuild() if name == "tallies.rebuild" else self._verify())
+            await self._give_back()
+            return told
+
+    async def _verify(self) -> dict[str, Any]:
+        """The tallies against a recount of the raw rows. The lease keeps them as they are meanwhile."""
+        counted, wrong = 0, []
+        for controller_id, experiment_id, key in await results.started(self._database):
+            await self._alone(_nothing)
+            exposures, should = await tallies.recounted(self._database, controller_id, experiment_id)
+            differing = should ^ await tallies.kept(self._database, controller_id, experiment_id)
+            counted += exposures
+            if differing:
+                wrong.append({"experiment_id": str(uuid.UUID(bytes=experiment_id)), "key": key, "rows": len(differing)})
+        return {"ok": not wrong, "exposures": counted, "wrong": wrong}
+
+    async def _rebuild(self) -> dict[str, Any]:
+        """Take every tally away and count all exposures again; results stay as they are until that is done."""
+        started = await results.started(self._database)
+        for controller_id, experiment_id, _ in started:
+            await self._alone(partial(tallies.forget, controller_id=controller_id, experiment_id=experiment_id))
+        await self.catch_up()
+        await self.compute()
+        return {"experiments": len(started)}
+
+    async def catch_up(self) -> None:
+        """Count what happened since the last time; raises :class:`Busy` where another replica is at it."""
+        for controller_id in await tallies.companies(self._database):
+            while await self._alone(partial(tallies.catch_up, controller_id=controller_id, limit=BATCH)):
+                pass
+
+    async def compute(self) -> None:
+        """Compute the results that are older than their tallies or than today; raises :class:`Busy`."""
+        now = self._clock()
+        for one in await results.due(self._database, now - now % DAY_MS, now - MATURING_DAYS * DAY_MS):
+            found = await results.experiment(self._database, one.controller_id, one.experiment_id)
+            if found is None:
+                continue
+            rows = await tallies.by_day(self._database, one.controller_id, one.experiment_id)
+            clicks = await results.clicks_of(self._database, one.controller_id, one.experiment_id)
+            try:
+                content = to_json(await self._isolate.call(summed_up, _counted(found, rows, clicks, now)))
+            except HandraiserError as error:
+                facts = {"experiment": one.experiment_id.hex(), "error": type(error).__name__}
+                log.error("results were not computed", extra={"facts": facts})
+                continue
+            await self._alone(partial(results.put, one=one, now=now, content=content))
+
+    async def _alone(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """One transaction of the lease's holder; raises :class:`Busy` while another replica holds it.
+
+        The lease's row is written in the same transaction, so that two holders could only take turns.
+        """
+        async with self._database.transaction() as tx:
+            if not await leases.take(tx, LEASE, self._holder, self._clock(), LEASE_MS):
+                raise Busy("another process is counting")
+            return await work(tx)
+
+    async def _give_back(self) -> None:
+        async with self._database.transaction() as tx:
+            await leases.give_back(tx, LEASE, self._holder)
+
+
+async def _nothing(_tx: Transaction) -> None:
+    """Renews the lease."""
+
+
+def _counted(
+    found: Experiment, rows: Sequence[tuple[Any, ...]], clicks: Sequence[tuple[int, str, int]], now: int
+) -> Counted:
+    settings = found.settings
+    weights = tuple(Weights(version, tuple(parts), coverage) for version, parts, coverage in found.weights)
+    return Counted(
+        Design(weights, settings["window"], settings["mde"]),
+        tuple(arm["key"] for arm in settings["arms"]),
+        settings["rate"],
+        [DayTally(*row) for row in rows],
+        [Clicks(*one) for one in clicks],
+        now // DAY_MS,
+    )
