@@ -8,7 +8,7 @@ LOCKS := requirements requirements-build requirements-dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help run test robots simulate check format lock bench wheel import-check image-check clean
+.PHONY: help run test robots simulate check format lock bench wheel import-check results-check image-check clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,6 +67,9 @@ wheel: .venv/dev.stamp ## build the wheel into dist/
 
 import-check: .venv/dev.stamp ## import ROWS consents (default 1000000), killed once on the way: rows/s and memory
 	@PYTHONPATH=src:tests ROWS=$(or $(ROWS),1000000) $(BIN)/python tests/import_check.py
+
+results-check: .venv/dev.stamp ## count EXPOSURES first exposures (default 10000000; DATABASE=postgresql) and ask for all results: a second at most
+	@PYTHONPATH=src:tests $(BIN)/python tests/results_check.py
 
 image-check: .venv/dev.stamp ## lint the Dockerfile, build it and start the image (root, Debian)
 	@./tests/image-check

@@ -34,7 +34,9 @@ async def an_experiment(
     whose: tuple[bytes, bytes] = (TENTS, TENT_SHOP),
 ) -> None:
     """A running experiment of two even arms, of a company and shop."""
-    settings = to_json({"window": WINDOW, "mde": 0.2, "rate": 0.05, "arms": [{"key": "plain"}, {"key": "bold"}]})
+    settings = to_json(
+        {"window": WINDOW, "mde": 0.2, "plan": {"subjects": 30_000}, "arms": [{"key": "plain"}, {"key": "bold"}]}
+    )
     async with database.transaction() as tx:
         await tx.execute(
             "INSERT INTO experiment (controller_id, experiment_id, shop_id, kind, key, name, state, purpose,"
@@ -109,3 +111,11 @@ async def seal(database: Database, controller_id: bytes = TENTS) -> None:
     while waits:
         async with database.transaction() as tx:
             waits = await seals.seal(tx, controller_id, NOW, 1_000, HEADS.sign) is not None
+
+
+async def look_around(database: Database) -> None:
+    """What PostgreSQL's autovacuum does within a minute: without it the planner knows nothing of a freshly filled
+    table."""
+    if database.dialect == "postgresql":
+        async with database.transaction(seconds=60) as tx:
+            await tx.execute("ANALYZE")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import postgres
-from counted import WINDOW, Exposed, an_entry, an_experiment, append, put, seal
+from counted import WINDOW, Exposed, an_entry, an_experiment, append, look_around, put, seal
 from handraiser.store.database import Database
 from programs import Programs
 from rows import DAY, an_id
@@ -80,17 +80,18 @@ async def fill(database: Database, exposures: int, whose: tuple[bytes, bytes]) -
     """The raw rows, as the doors write them: exposures, and a yes of each twentieth subject."""
     for n in range(EXPERIMENTS):
         await an_experiment(database, experiment_id(n), at=NOW - DAYS * DAY, whose=whose)
-    subjects = exposures // TOGETHER
-    each = subjects * TOGETHER // EXPERIMENTS
-    for start in range(0, subjects, STEP // TOGETHER):
-        some = range(start, min(subjects, start + STEP // TOGETHER))
-        rows = list(exposures_of(some, min(start // max(1, each), EXPERIMENTS // TOGETHER - 1)))
+    each = exposures // EXPERIMENTS
+    starts = [(group, n) for group in range(EXPERIMENTS // TOGETHER) for n in range(0, each, STEP // TOGETHER)]
+    for group, n in starts:
+        some = range(group * each + n, group * each + min(each, n + STEP // TOGETHER))
+        rows = list(exposures_of(some, group))
         await put(database, rows, whose)
         said = {row[1]: row[3] + n % WINDOW * DAY for n, row in enumerate(rows[:: TOGETHER * 20])}
         await append(
             database, [an_entry(subject, "granted", at, controller_id=whose[0]) for subject, at in said.items()]
         )
     await seal(database, whose[0])
+    await look_around(database)
 
 
 async def check(folder: Path, database_url: str, exposures: int, compiled: Programs) -> Checked:

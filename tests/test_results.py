@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import results_check
 from asked import BOAT, TENT
 from counted import EXPERIMENT, WINDOW, an_experiment, expose, say, seal
 from handraiser.core.links import LinkKind
@@ -17,6 +19,7 @@ from handraiser.results import LEASE, Results
 from handraiser.store import clicks, recording
 from handraiser.store.clicks import Click
 from handraiser.store.database import Database
+from programs import Programs
 from rows import DAY, NOW, TENTS, a_recording, an_id
 
 
@@ -165,3 +168,11 @@ async def test_a_holdout_is_counted_and_has_no_results_of_its_own(database: Data
     assert (await results.command("tallies.verify"))["exposures"] == 10
     with pytest.raises(NotFound):
         await told(results)
+
+
+async def test_all_results_of_many_experiments_come_from_the_api_at_once(tmp_path: Path, compiled: Programs):
+    found = await results_check.check(tmp_path, f"sqlite:///{tmp_path / 'h.db'}", 4_000, compiled)
+    assert (found.ok, found.counted) == (True, 4_000)
+    assert len(found.answered) == results_check.EXPERIMENTS
+    assert min(found.segments) >= 10
+    assert found.opt_ins > 100

@@ -153,7 +153,7 @@ def _counted(
     return Counted(
         Design(weights, settings["window"], settings["mde"]),
         tuple(arm["key"] for arm in settings["arms"]),
-        settings["rate"],
+        settings["plan"]["subjects"],
         [DayTally(*row) for row in rows],
         [Clicks(*one) for one in clicks],
         now // DAY_MS,

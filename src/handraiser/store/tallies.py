@@ -37,6 +37,9 @@ _EXPOSED = (
     "SELECT e.*, x.purpose, x.settings FROM exposure e JOIN experiment x"
     " ON x.controller_id = e.controller_id AND x.experiment_id = e.experiment_id"
 )
+_NAMES = ("controller_id", "subject_id", "experiment_id")
+_WHICH = ", ".join(f"{name} id" for name in _NAMES)
+_SAME = " AND ".join(f"v.{name} = e.{name}" for name in _NAMES)
 _NOTED = ", ".join(f"'{event}'" for event in EVENTS)
 
 T = TypeVar("T")
@@ -67,41 +70,36 @@ async def catch_up(tx: Transaction, controller_id: bytes, limit: int) -> int:
     Returns how many rows that were; 0 when the tallies are up to date. Only one at a time may do this.
     """
     start, end, subjects = await _next_entries(tx, controller_id, limit)
-    waiting = await tx.fetch(
-        "SELECT experiment_id, subject_id FROM exposure_waiting WHERE controller_id = $1"
+    found = await tx.fetch(
+        f"SELECT {', '.join(_NAMES)} FROM exposure_waiting WHERE controller_id = $1"
         " ORDER BY experiment_id, subject_id LIMIT $2",
         (controller_id, limit),
     )
+    waiting = [tuple(row) for row in found]
     exposures = await tx.fetch_rows(
-        f"WITH {{rows}} {_EXPOSED} JOIN v ON v.subject_id = e.subject_id AND v.experiment_id = e.experiment_id"
-        " WHERE e.controller_id = $1",
-        "experiment_id id, subject_id id",
-        [tuple(row) for row in waiting],
-        (controller_id,),
+        f"WITH {{rows}} {_EXPOSED} JOIN v ON {_SAME}",
+        _WHICH,
+        waiting,
     )
     exposures += await tx.fetch_rows(
-        f"WITH {{rows}} {_EXPOSED} JOIN v ON v.subject_id = e.subject_id"
-        " WHERE e.controller_id = $1 AND e.counted IS NOT NULL",
-        "subject_id id",
-        [(one,) for one in sorted(subjects)],
-        (controller_id,),
+        f"WITH {{rows}} {_EXPOSED} JOIN v ON v.controller_id = e.controller_id AND v.subject_id = e.subject_id"
+        " WHERE e.counted IS NOT NULL",
+        "controller_id id, subject_id id",
+        [(controller_id, one) for one in sorted(subjects)],
     )
     changed = [one for one in await read(tx, exposures, end) if one.before != one.now]
     await _add(tx, _deltas(changed))
     for some in _chunks(changed):
         await tx.execute_rows(
-            "WITH {rows} UPDATE exposure SET counted = v.counted FROM v WHERE exposure.controller_id = $1"
-            " AND exposure.experiment_id = v.experiment_id AND exposure.subject_id = v.subject_id",
-            "experiment_id id, subject_id id, counted text",
-            [(one.exposure["experiment_id"], one.exposure["subject_id"], one.now.packed) for one in some],
-            (controller_id,),
+            f"WITH {{rows}} UPDATE exposure AS e SET counted = v.counted FROM v WHERE {_SAME}",
+            f"{_WHICH}, counted text",
+            [(*(one.exposure[name] for name in _NAMES), one.now.packed) for one in some],
         )
     await tx.execute_rows(
-        "WITH {rows} DELETE FROM exposure_waiting WHERE controller_id = $1"
-        " AND (experiment_id, subject_id) IN (SELECT experiment_id, subject_id FROM v)",
-        "experiment_id id, subject_id id",
-        [tuple(row) for row in waiting],
-        (controller_id,),
+        "WITH {rows} DELETE FROM exposure_waiting WHERE (controller_id, subject_id, experiment_id)"
+        " IN (SELECT controller_id, subject_id, experiment_id FROM v)",
+        _WHICH,
+        waiting,
     )
     await _outdate(tx, controller_id, {one.exposure["experiment_id"] for one in changed})
     if end > start:
@@ -223,7 +221,7 @@ async def _outdate(tx: Transaction, controller_id: bytes, experiments: Iterable[
 
 async def forget(tx: Transaction, controller_id: bytes, experiment_id: bytes) -> None:
     """Take an experiment's tallies away and let :func:`catch_up` count its exposures from the first on."""
-    names, which = "controller_id, experiment_id, subject_id", "WHERE controller_id = $1 AND experiment_id = $2"
+    names, which = ", ".join(_NAMES), "WHERE controller_id = $1 AND experiment_id = $2"
     for statement in (
         f"DELETE FROM tally {which}",
         f"UPDATE exposure SET counted = NULL {which}",

@@ -25,7 +25,7 @@ def tallies(*arms: tuple[int, int], day: int = OLD, dimension: str = "all", valu
 def told(*rows: DayTally, clicks: tuple[Clicks, ...] = (), arms: int = 2) -> dict[str, Any]:
     parts = (10_000 - 3_333 * (arms - 1), *[3_333] * (arms - 1)) if arms > 2 else EVEN.parts
     design = Design((Weights(1, parts),), WINDOW, mde=0.2)
-    found = summed_up(Counted(design, ("plain", "bold", "calm")[:arms], 0.05, rows, clicks, TODAY))
+    found = summed_up(Counted(design, ("plain", "bold", "calm")[:arms], 30_000, rows, clicks, TODAY))
     assert json.loads(json.dumps(found, allow_nan=False)) == found, "whatever it is, JSON can hold it"
     return found
 
@@ -96,7 +96,7 @@ def test_days_left_are_those_of_the_planned_size_at_the_last_days_traffic():
 def test_guardrails_and_machines_stand_beside_each_arm():
     clicks = (Clicks(0, "human", 30), Clicks(0, "bot", 10), Clicks(1, "suspect", 5))
     found = told(*tallies((1_000, 50), (1_000, 60), withdrawn=4, not_me=1), clicks=clicks)
-    assert found["arms"][0]["guardrails"]["withdrawn"]["count"] == 4
+    assert found["arms"][0]["guardrails"]["withdrawal"]["count"] == 4
     assert found["arms"][0]["guardrails"]["not_me"]["rate"] == 0.001
     assert found["arms"][0]["clicks"] == {"human": 30, "suspect": 0, "bot": 10, "machine_share": 0.25}
     assert found["arms"][1]["clicks"]["machine_share"] == 0

@@ -63,17 +63,17 @@ class Question:
 
 def planned(question: Question, weights: Weights, per_day: float) -> Plan:
     """The plan of an experiment that ``per_day`` new subjects could enter; coverage lets its share of them in."""
-    size = subjects_for(question, weights.parts)
+    size = _subjects(question, weights.parts)
     entering = per_day * weights.coverage / WHOLE
     days = days_for(size, entering, question.window)
     if days is not None and days <= LONGEST:
         return Plan(size, days)
     proposals = []
     if len(weights.parts) > 2:
-        two = days_for(subjects_for(question, (WHOLE // 2, WHOLE // 2)), entering, question.window)
+        two = days_for(_subjects(question, (WHOLE // 2, WHOLE // 2)), entering, question.window)
         proposals += [Proposal("fewer_arms", two)] if two is not None else []
     room = entering * (LONGEST - question.window)
-    bolder = next((mde for mde in _bolder(question) if subjects_for(mde, weights.parts) <= room), None)
+    bolder = next((mde for mde in _bolder(question) if _subjects(mde, weights.parts) <= room), None)
     proposals += [Proposal("bolder_difference", bolder.mde)] if bolder else []
     needed = ceil(size / (LONGEST - question.window))
     return Plan(size, days, (*proposals, Proposal("more_touchpoints", needed), Proposal("pool_shops", needed)))
@@ -93,7 +93,7 @@ def fixed_horizon(question: Question) -> int:
     return ceil((spread / (other - rate)) ** 2)
 
 
-def subjects_for(question: Question, parts: tuple[int, ...]) -> int:
+def _subjects(question: Question, parts: tuple[int, ...]) -> int:
     """First exposures over all arms, so that the scarcest pair of an arm and the control has enough.
 
     Looking at any time costs a factor, and seeing conversions alone another 1 / (1 - rate); of a pair with shares π and

@@ -24,7 +24,7 @@ RECENT = 14
 MOST_SEGMENTS = 100
 """Segments that are looked at: those with most subjects. A shop may call its customers as it likes."""
 
-GUARDRAILS = ("withdrawn", "objected", "not_me")
+GUARDRAILS = {"withdrawal": "withdrawn", "objection": "objected", "not_me": "not_me"}
 VERDICTS = ("human", "suspect", "bot")
 _FIRST = date(1970, 1, 1)
 NOT_FOR_DECIDING = "For description only: looked at daily, a chance to win of 95 % is wrong half of the time."
@@ -61,11 +61,11 @@ class Clicks(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Counted:
     """An experiment and everything that was counted of it; ``today`` is the day of the look, ``arms`` are their keys,
-    the control's first, ``rate`` is what was expected of the control when the experiment was planned."""
+    the control's first, ``planned`` is how many subjects were planned for."""
 
     design: Design
     arms: tuple[str, ...]
-    rate: float
+    planned: int
     tallies: Sequence[DayTally]
     clicks: Sequence[Clicks]
     today: int
@@ -140,12 +140,7 @@ def _days_left(counted: Counted, everybody: Sequence[Tally], state: str) -> int 
     days = min(RECENT, counted.today - first)
     entered = sum(one.exposed for one in everybody)
     recent = sum(one.exposed for one in everybody if counted.today - days <= one.day < counted.today)
-    weights = design.weights[-1]
-    if not days or not recent or not all(weights.parts):
-        return None
-    question = planning.Question(counted.rate, design.mde, design.window, design.alpha)
-    size = planning.subjects_for(question, weights.parts)
-    return planning.days_for(size - entered, recent / days, design.window)
+    return planning.days_for(counted.planned - entered, recent / days, design.window) if days else None
 
 
 def _one_look(design: Design, everybody: Sequence[Tally]) -> float:
@@ -173,7 +168,8 @@ def _arm(counted: Counted, arm: int, matured: Count, everybody: Sequence[Tally])
         **_rate(matured.exposed, matured.converted, "opt_ins"),
         "so_far": {"customers": so_far.exposed, "opt_ins": so_far.converted},
         "guardrails": {
-            name: _rate(so_far.exposed, sum(getattr(one, name) for one in mine), "count") for name in GUARDRAILS
+            name: _rate(so_far.exposed, sum(getattr(one, column) for one in mine), "count")
+            for name, column in GUARDRAILS.items()
         },
         "clicks": {**clicks, "machine_share": clicks["bot"] / sum(clicks.values()) if any(clicks.values()) else None},
     }
