@@ -8,7 +8,7 @@ LOCKS := requirements requirements-build requirements-dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help run test robots simulate check format lock bench wheel import-check results-check image-check clean
+.PHONY: help run test fuzz robots simulate check format lock bench wheel import-check results-check image-check clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,10 @@ run: .venv/run.stamp ## start the demo: two shops, sample orders, an inbox to lo
 # The tests start some hundred processes: where bytecode is not kept, each would compile the source anew.
 test: .venv/dev.stamp ## everything the tests need, then all tests
 	@options=$$(./tests/system-packages) && PYTHONDONTWRITEBYTECODE= PYTEST_ADDOPTS="$$options $$PYTEST_ADDOPTS" $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+fuzz: .venv/dev.stamp ## look for input that breaks splicing or the relay: SECONDS (600) for each TARGET, and hypothesis for long
+	@PYTHONPATH=src:tests:tests/fuzz $(BIN)/python tests/fuzz/__main__.py
+	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=long tests/core/splice tests/core/rules tests/fuzz
 
 robots: .venv/dev.stamp ## play every robot and person of the zoo in a real Chromium, and print what came of each
 	@PYTHONPATH=tests:tests/robots $(BIN)/python tests/robots/__main__.py

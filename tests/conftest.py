@@ -9,11 +9,15 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 import postgres
 from handraiser.store.database import Database
 from handraiser.store.writer import Reader, Writer
 from programs import Programs
+
+settings.register_profile("long", max_examples=3_000, deadline=None)
+"""What ``make fuzz`` tries."""
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,15 @@ WORDS = {
 SEVEN_BIT = ("us-ascii", "iso-2022-jp", "hz", "utf-7")
 WIDE = ("utf-16", "utf-16le", "utf-16be", "utf-32")
 
+PIECES = (
+    b"Content-Type: multipart/mixed; boundary=a", b"Content-Type: multipart/alternative; boundary=b",
+    b"Content-Type: multipart/digest; boundary=c", b"Content-Type: text/html", b"Content-Type: message/rfc822",
+    b"Content-Type: text/plain; charset=utf-16", b"; charset=iso-2022-jp", b"Content-Transfer-Encoding: base64",
+    b"Content-Transfer-Encoding: quoted-printable", b"--a", b"--b", b"--c", b"--a--", b"--b--", b"-- ", b"From ", b": ",
+    b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\n\n", b" ", b"QUJD", b"=C3=A4", b"=\r\n", b"<p>x</p>", b"\xc3\xa4", b"\0",
+    b"begin 644 x",
+)  # fmt: skip
+"""What mail is made of, good and bad."""
 
 _BLANK_LINE = re.compile(rb"(?:\A|(?<=\n|\r))(?:\r\n|\n|\r)")
 

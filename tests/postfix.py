@@ -42,6 +42,7 @@ smtpd_recipient_restrictions =
   check_recipient_access inline:{{ {{ charlie@example.com = 451 4.7.1 greylisted }} }}, reject_unauth_destination
 smtpd_tls_security_level = none
 message_size_limit = {size}
+{more}
 virtual_mailbox_limit = 0
 """
 MASTER = """
@@ -140,14 +141,15 @@ class Postfix:
 
 
 @contextmanager
-def postfix(*, size: int = 30_000_000) -> Iterator[Postfix]:
-    """One in a folder that its own users can pass through."""
+def postfix(*, size: int = 30_000_000, refuses: str = "", port: int = 0) -> Iterator[Postfix]:
+    """One in a folder that its own users can pass through; it ``refuses`` mail with this in a line of its body."""
     home = Path(tempfile.mkdtemp(prefix="handraiser-postfix-"))
     home.chmod(0o755)
     for name in ("etc", "spool", "data", "log", "mail"):
         (home / name).mkdir()
-    port = free_port()
-    (home / "etc" / "main.cf").write_text(MAIN.format(home=home, size=size))
+    port = port or free_port()
+    more = f"body_checks = regexp:{{ {{ /{refuses}/ REJECT 5.7.1 looks like advertising }} }}" if refuses else ""
+    (home / "etc" / "main.cf").write_text(MAIN.format(home=home, size=size, more=more))
     (home / "etc" / "master.cf").write_text(MASTER.format(port=port))
     subprocess.run([*AS_ROOT, "chown", "-R", "root", home / "etc", home / "spool"], check=True)
     subprocess.run([*AS_ROOT, "chown", "postfix", home / "data"], check=True)

@@ -79,6 +79,19 @@ FAULTS: dict[str, Callable[[str], str]] = {
     "cut near the end": lambda mail: mail[: -len(mail) // 8],
 }
 
+_TAGS = re.findall(
+    r"\S+",
+    """<table> <tr> <td> </td> </tr> </table> <tbody> </tbody> <div> </div> <p> </p> <b> </b> <a> </a> <body> </body>
+    </html> <center> <font> <form> <svg> </svg> <math> <select> </select> <style> </style> <script> </script> <li> <h1>
+    <textarea> </textarea> <template> </template> <!-- --> <![endif]--> <!--<![endif]--> <plaintext> <caption> <col>
+    <br> <noscript> </noscript> <title> </title> <![CDATA[ ]]> &copy; <frameset> <iframe> <object> <button> <nobr> <img>
+    <hr> unsubscribe Total Tent""",
+)
+_MORE = ("<!-- handraiser:slot -->", "<!--[if mso]>", "<!--[if !mso]><!-->", "<td colspan=2>", "<td rowspan=9>")
+_ODD = ('<div style="display:none">', "<html dir=rtl>", " ", "\n", "\r", "\r\n", "\ufeff", "\x00", "\U0001f381")
+PIECES = (*_TAGS, *_MORE, *_ODD)
+"""What HTML is made of, good and bad."""
+
 Tree = tuple[object, ...]
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from handraiser.core.rules.match import ShopRule
+from handraiser.core.rules.recognise import Recognised
 from handraiser.doors.relay import Relay
 from handraiser.isolate import Workers
-from handraiser.passing import Enriching, Passing
+from handraiser.passing import Passing
 from handraiser.settings import load
 from handraiser.telemetry import Metrics
 from rows import NOW, an_id
@@ -24,6 +26,17 @@ class Enriched:
 
     content: bytes
     reason: str = ""
+
+
+@dataclass
+class Enriching:
+    """Enriches by a function; ``unsent`` is what was told not to have been sent, and why."""
+
+    recognised: Callable[[bytes, Recognised, str], Awaitable[Enriched]]
+    unsent: list[tuple[bytes, str]] = field(default_factory=list)
+
+    async def not_sent(self, enriched: Enriched, why: str) -> None:
+        self.unsent.append((enriched.content, why))
 
 
 CLOSE, SILENT = "close", "silent"
@@ -102,7 +115,7 @@ class ScriptedHop:
         going = say(self._answer("CONNECT", "220 hop.example ESMTP"))
         sender, recipients = "", []
         while going and (raw := await reader.readline()):
-            line = raw.decode("utf-8").rstrip("\r\n")
+            line = raw.decode("utf-8", "replace").rstrip("\r\n")
             self.heard.append(line)
             verb = line[:4].upper()
             if verb == "EHLO":
@@ -216,7 +229,8 @@ async def relaying(
     )
     own = Workers(settings.enrich_workers, seconds=settings.enrich_seconds)
     passing = Passing(rules=rules, workers=workers or own, enrich=enrich, keys=keys, max_bytes=settings.enrich_bytes)
-    relay = Relay(passing, settings, Metrics(), lambda: NOW, lambda _at: an_id(1))
+    ids = map(an_id, itertools.count(1))
+    relay = Relay(passing, settings, Metrics(), lambda: NOW, lambda _at: next(ids))
     await relay.open()
     try:
         yield relay

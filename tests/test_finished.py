@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import email
 import email.policy
 import io
 import json
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from asked import ROOT
 from handraiser.serving import open_relay
+from postfix import postfix
 from programs import Programs
 from running import TENTS, Running, free_port, running, settings_for
 from smtp_talk import ScriptedHop, talking
@@ -62,13 +64,19 @@ def ask_in(raw: bytes) -> str:
     return link
 
 
-async def test_by_http_the_rules_say_what_a_mail_is_and_what_they_declare_stands_under_the_consent(house: Running):
+async def enriched(house: Running, raw: bytes) -> tuple[Mapping[str, str], bytes]:
+    """What comes back over HTTP: headers and mail."""
     headers = {"Authorization": f"Bearer {house.keys['tents']}", "Content-Type": "message/rfc822"}
-    async with house.session.post(f"{house.url}/v1/emails/enrich", data=io.BytesIO(MAIL), headers=headers) as answer:
-        assert "Handraiser-Skipped" not in answer.headers
-        message_id, raw = answer.headers["Handraiser-Message-Id"], await answer.read()
-    async with house.session.post(f"{house.url}/v1/emails/enrich", data=io.BytesIO(OTHER), headers=headers) as answer:
-        assert (answer.headers["Handraiser-Skipped"], await answer.read()) == ("no_rule", OTHER)
+    async with house.session.post(f"{house.url}/v1/emails/enrich", data=io.BytesIO(raw), headers=headers) as answer:
+        return answer.headers, await answer.read()
+
+
+async def test_by_http_the_rules_say_what_a_mail_is_and_what_they_declare_stands_under_the_consent(house: Running):
+    headers, raw = await enriched(house, MAIL)
+    assert "Handraiser-Skipped" not in headers
+    message_id = headers["Handraiser-Message-Id"]
+    headers, back = await enriched(house, OTHER)
+    assert (headers["Handraiser-Skipped"], back) == ("no_rule", OTHER)
 
     _, message = await house.get(f"/v1/messages/{message_id}")
     assert (message["order_id"], message["country"]) == ("1001", "NL")
@@ -89,3 +97,25 @@ async def test_through_the_relay_the_mail_that_arrives_holds_the_ask(house: Runn
     assert MAIL.split(b"\r\n\r\n")[0] in enriched, "the headers are as they were"
     assert other.endswith(OTHER)
     assert await house.service.database.fetch("SELECT 1 FROM message") != []
+
+
+@pytest.mark.postfix
+async def test_a_mail_that_the_hop_takes_without_the_block_alone_is_not_kept_as_shown(house: Running):
+    port = int(house.service.settings.relay_next_hop.rpartition(":")[2])
+    with postfix(port=port, refuses="handraiser:begin") as hop:
+        async with open_relay(house.service) as relay, talking(relay.port) as client:
+            for _ in range(2):
+                assert (await client.send(MAIL, "alice@example.com")).startswith("250")
+        arrived = await asyncio.to_thread(hop.mails, "alice", 2)
+    assert all(one.endswith(MAIL.replace(b"\r\n", b"\n")) for one in arrived), (
+        "the receipt, once for each time it was sent"
+    )
+
+    _, found = await house.get("/v1/messages?order_id=1001")
+    (message,) = found["messages"]
+    assert message["placements"] == []
+    assert ("ask", "not_sent") in {(one["slot"], one["reason"]) for one in message["skipped"]}
+    (state,) = await house.service.database.fetch("SELECT asks, orders_seen FROM subject_state")
+    assert (state["asks"], state["orders_seen"]) == ("[]", 1)
+    _, raw = await enriched(house, MAIL.replace(b"1001", b"1002"))
+    assert ask_in(raw), "the next order asks: nobody has been asked yet"

@@ -14,7 +14,7 @@ from handraiser.core.rules.match import ShopRule
 from handraiser.core.rules.recognise import Recognised, Unrecognised, recognise
 from handraiser.isolate import Workers
 from handraiser.passing import Envelope, Passage, Passing
-from smtp_talk import Enriched
+from smtp_talk import Enriched, Enriching
 from test_signing import SIGNED, key_pair, verified
 
 ALICE = "alice@example.com"
@@ -55,7 +55,7 @@ async def add(raw: bytes, found: Recognised, reader: str) -> Enriched:
 async def judged(
     workers: Workers, raw: bytes = MAIL, *recipients: str, sender: str = "orders@tents.example", **given: object
 ) -> Passage:
-    passing = Passing(**{"rules": rules(), "workers": workers, "enrich": add, "max_bytes": 100_000, **given})  # type: ignore[arg-type]
+    passing = Passing(**{"rules": rules(), "workers": workers, "enrich": Enriching(add), "max_bytes": 100_000, **given})  # type: ignore[arg-type]
     return await passing.mail(raw, Envelope(sender, recipients or (ALICE,)))
 
 
@@ -68,6 +68,7 @@ async def test_a_mail_of_a_rule_is_enriched_with_what_was_read_for_its_one_reade
         ("Archive@tents.example",),
         "tents",
         "order",
+        Enriched(MAIL + b"<p>tents {'order_value': '89.00'} ALICE@example.com</p>\r\n"),
     )
 
 
@@ -106,7 +107,7 @@ async def test_a_reason_of_enriching_is_told(workers: Workers):
     async def refuse(raw: bytes, _found: Recognised, _reader: str) -> Enriched:
         return Enriched(raw, "store_unavailable")
 
-    assert (await judged(workers, enrich=refuse)).reason == "store_unavailable"
+    assert (await judged(workers, enrich=Enriching(refuse))).reason == "store_unavailable"
 
 
 async def test_no_fault_and_no_stall_of_enriching_costs_the_mail(workers: Workers):
@@ -117,8 +118,8 @@ async def test_no_fault_and_no_stall_of_enriching_costs_the_mail(workers: Worker
         await workers.call(time.sleep, 60, seconds=0.2)
         return Enriched(raw + b"x")
 
-    assert await judged(workers, enrich=fail) == Passage(MAIL, "failed")
-    assert await judged(workers, enrich=stall) == Passage(MAIL, "time_limit")
+    assert await judged(workers, enrich=Enriching(fail)) == Passage(MAIL, "failed")
+    assert await judged(workers, enrich=Enriching(stall)) == Passage(MAIL, "time_limit")
     assert (await judged(workers)).reason == "", "the worker was started anew"
 
 
@@ -134,9 +135,11 @@ async def test_signed_mail_is_signed_anew_where_the_rule_says_so(workers: Worker
 
 @pytest.mark.parametrize("keys", [{}, {("tents", "order"): b"no key"}])
 async def test_a_mail_that_cannot_be_signed_passes_as_it_is(workers: Workers, keys: dict[tuple[str, str], bytes]):
-    passage = await judged(workers, SIGNED + MAIL, rules=rules(RESIGN), keys=keys)
+    enrich = Enriching(add)
+    passage = await judged(workers, SIGNED + MAIL, rules=rules(RESIGN), keys=keys, enrich=enrich)
 
     assert (passage.content, passage.reason) == (SIGNED + MAIL, "signing_failed")
+    assert [why for _, why in enrich.unsent] == ["signing_failed"], "nothing stays kept as shown"
 
 
 def test_every_mail_is_recognised_or_left_alone_for_the_reason_that_reading_gives():

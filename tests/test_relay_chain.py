@@ -19,7 +19,7 @@ from handraiser.core.rules.match import ShopRule
 from handraiser.core.rules.recognise import Recognised
 from postfix import Postfix, postfix
 from running import free_port
-from smtp_talk import Enriched, relaying, talking
+from smtp_talk import Enriched, Enriching, relaying, talking
 
 pytestmark = pytest.mark.postfix
 
@@ -158,7 +158,7 @@ async def test_copies_and_the_readers_enriched_mail_reach_their_mailboxes(hop: P
         return Enriched(raw + b"Block.\r\n")
 
     async with (
-        relaying(hop.port, rules=[ShopRule("tents", rule)], enrich=enrich, enrich_seconds=30.0) as relay,
+        relaying(hop.port, rules=[ShopRule("tents", rule)], enrich=Enriching(enrich), enrich_seconds=30.0) as relay,
         talking(relay.port) as client,
     ):
         assert (await client.send(a_mail(1), ARCHIVE, ALICE)).startswith("250")

@@ -218,7 +218,7 @@ def _build(
         links=links,
         enrich=enrich,
         workers=workers,
-        finish=_finish(settings, workers, enrich, govern, shelf=shelf, markets=markets, clock=now),
+        finish=_finish(settings, workers, enrich, govern, writer=writer, shelf=shelf, markets=markets, clock=now),
         answer=answer,
         order_door=OrderDoor(database=database, links=links, order_links=order_links, sealer=sealer, view=enrich.view),
         outbox=outbox,

@@ -31,6 +31,9 @@ from handraiser.core.splice.finished import (
 )
 from handraiser.errors import HandraiserError, IsolationError, Refused, TimeLimitExceeded
 from handraiser.isolate import Workers
+from handraiser.store import recording
+from handraiser.store.recording import NotShown
+from handraiser.store.writer import Writer
 
 log = logging.getLogger("handraiser.finished")
 
@@ -61,13 +64,15 @@ class Passed(Generic[T]):
 
 
 class Finish:
-    """Puts blocks into finished mail. ``compose`` decides and records (:meth:`Enrich.letter`); ``rules`` are those of
-    all shops, which ``shop_of`` finds by slug. Mail beyond ``max_bytes`` is not read."""
+    """Puts blocks into finished mail. ``compose`` decides and records (:meth:`Enrich.letter`), through ``writer`` what
+    was recorded is put right; ``rules`` are those of all shops, which ``shop_of`` finds by slug. Mail beyond
+    ``max_bytes`` is not read."""
 
     def __init__(
         self,
         *,
         compose: Compose,
+        writer: Writer,
         rules: Sequence[ShopRule],
         shop_of: Callable[[str], Awaitable[Shop]],
         shelf: Shelf,
@@ -76,7 +81,7 @@ class Finish:
         max_bytes: int,
         clock: Callable[[], int],
     ) -> None:
-        self._compose = compose
+        self._compose, self._writer = compose, writer
         self.rules, self._shop_of = tuple(rules), shop_of
         self._shelf, self._markets = shelf, markets
         self._workers, self._max_bytes, self._clock = workers, max_bytes, clock
@@ -105,6 +110,17 @@ class Finish:
         except HandraiserError as error:
             return Passed(raw, "refused", str(error))
         return await self._mail(shop, raw, reader, {}, Options(fail_open=True), found)
+
+    async def not_sent(self, passed: Passed[bytes], why: str) -> None:
+        """The mail goes out as it came after all: nothing was shown. Raises :class:`StoreError`."""
+        composed = passed.composed
+        if composed is None or not composed.message_id:
+            return
+        decision = composed.decision.without(
+            {one.slot for one in composed.decision.placements}, "not_sent", f"{REASONS['not_sent']} ({why})"
+        )
+        row = NotShown(composed.shop.controller.id, composed.message_id, decision.to_json())
+        await self._writer.write(recording.put_right, row)
 
     async def _mail(
         self,

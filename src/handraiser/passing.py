@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from handraiser.core.mailbox import normalise_address, sole_address
 from handraiser.core.rules.match import ShopRule, candidates, heading_of
@@ -35,8 +35,14 @@ class Enriched(Protocol):
     def reason(self) -> str: ...
 
 
-Enriching = Callable[[bytes, Recognised, str], Awaitable[Enriched]]
-"""Enriches a recognised mail for its one reader, whose address is given."""
+class Enriching(Protocol):
+    """Enriches recognised mail."""
+
+    async def recognised(self, raw: bytes, found: Recognised, reader: str) -> Enriched:
+        """A mail for its one reader, whose address is given."""
+
+    async def not_sent(self, enriched: Any, why: str) -> None:
+        """The reader gets the original after all: nothing may stay kept as shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class Passage:
     """What goes on: ``content`` to everybody but ``copies``, who get the original.
 
     ``reason`` says why ``content`` is the original too, "" where it is not; ``shop`` and ``rule`` name the rule, ""
-    where none was found.
+    where none was found; ``enriched`` is what was kept as shown.
     """
 
     content: bytes
@@ -52,6 +58,7 @@ class Passage:
     copies: tuple[str, ...] = ()
     shop: str = ""
     rule: str = ""
+    enriched: Enriched | None = None
 
 
 class Passing:
@@ -81,15 +88,17 @@ class Passing:
         """What goes on of one mail; never raises."""
         try:
             return await self._judged(raw, envelope)
-        except TimeLimitExceeded:
-            return Passage(raw, "time_limit")
-        except WorkerDied:
-            return Passage(raw, "worker_died")
-        except SigningFailed:
-            return Passage(raw, "signing_failed")
         except Exception as error:
-            log.error("a mail passes as it is", exc_info=error)
-            return Passage(raw, "failed")
+            return Passage(raw, _reason_of(error))
+
+    async def not_sent(self, passage: Passage, why: str) -> None:
+        """The hop did not take what was enriched: nothing of it may stay kept as shown. Never raises."""
+        if self._enrich is None or passage.enriched is None:
+            return
+        try:
+            await self._enrich.not_sent(passage.enriched, why)
+        except Exception as error:  # the receipt goes out all the same
+            log.error("a block that was not sent stays kept as shown", exc_info=error)
 
     async def _judged(self, raw: bytes, envelope: Envelope) -> Passage:
         if not envelope.sender:
@@ -113,11 +122,15 @@ class Passing:
             return replace(untouched, reason="to_differs")
         if self._enrich is None:
             return untouched
-        enriched = await self._enrich(raw, found, readers[0])
+        enriched = await self._enrich.recognised(raw, found, readers[0])
         if enriched.content == raw:
             return replace(untouched, reason=enriched.reason or "not_enriched")
-        content = await self._signed(enriched.content, found)
-        return replace(untouched, content=content, reason="", copies=copies)
+        passage = replace(untouched, content=enriched.content, reason="", copies=copies, enriched=enriched)
+        try:
+            return replace(passage, content=await self._signed(enriched.content, found))
+        except Exception as error:
+            await self.not_sent(passage, reason := _reason_of(error))
+            return replace(untouched, reason=reason)
 
     async def _signed(self, content: bytes, found: Recognised) -> bytes:
         dkim = found.rule.dkim
@@ -127,6 +140,19 @@ class Passing:
         if key is None:
             raise SigningFailed("no key")
         return await self._workers.call(resign, content, dkim.domain, dkim.selector, key)
+
+
+def _reason_of(error: Exception) -> str:
+    """Why a mail passes as it is; what nobody foresaw is logged."""
+    for kind, reason in (
+        (TimeLimitExceeded, "time_limit"),
+        (WorkerDied, "worker_died"),
+        (SigningFailed, "signing_failed"),
+    ):
+        if isinstance(error, kind):
+            return reason
+    log.error("a mail passes as it is", exc_info=error)
+    return "failed"
 
 
 def _has_bare_newlines(raw: bytes) -> bool:

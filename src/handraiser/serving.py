@@ -38,7 +38,7 @@ async def open_relay(service: Service) -> AsyncIterator[Relay]:
     passing = Passing(
         rules=service.finish.rules,
         workers=service.workers,
-        enrich=service.finish.recognised,
+        enrich=service.finish,
         keys=keys,
         max_bytes=settings.enrich_bytes,
     )

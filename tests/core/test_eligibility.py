@@ -155,9 +155,9 @@ def test_a_block_that_its_page_cannot_show_is_skipped_before_any_draw_and_leaves
     assert [(skip.block, skip.reason) for skip in choice.skipped] == [("refused", "no_slot")]
 
 
-def test_every_reason_can_be_met_but_those_of_filling_of_placing_and_of_experiments():
+def test_every_reason_can_be_met_but_those_of_filling_of_placing_of_the_relay_and_of_experiments():
     met = {why for why, _, _ in SKIPS} | {reason(ask(), stands=False)}
-    assert set(REASONS) - met == {"fill_failed", "not_placed", "holdout"}
+    assert set(REASONS) - met == {"fill_failed", "not_placed", "not_sent", "holdout"}
     assert met <= set(REASONS)
 
 

@@ -117,6 +117,7 @@ async def test_commands_may_come_in_one_piece_and_each_answer_has_its_enhanced_c
         both = await client.say(MAIL + b".\r\nMAIL FROM:<a@tents.example>\r\n")
         assert (both, await client.answer()) == ("250 2.0.0 queued", "250 2.0.0 OK")
         assert await client.say("NONSENSE") == '500 5.5.2 Error: command "NONSENSE" not recognized'
+        assert await client.say("N\0N\rSENSE") == '500 5.5.2 Error: command "N?N?SENSE" not recognized'
 
 
 async def test_a_log_in_that_is_named_at_mail_is_no_concern_of_the_hop():

@@ -13,7 +13,7 @@ from handraiser.core.rules.file import read_rules
 from handraiser.core.rules.match import ShopRule
 from handraiser.core.rules.recognise import Recognised
 from handraiser.isolate import Workers
-from smtp_talk import CLOSE, Enriched, ScriptedHop, outcomes, relaying, talking
+from smtp_talk import CLOSE, Enriched, Enriching, ScriptedHop, outcomes, relaying, talking
 
 ALICE, ARCHIVE, REVIEWS = "alice@example.com", "archive@tents.example", "reviews@stars.example"
 MAIL = (
@@ -50,7 +50,7 @@ async def with_block(raw: bytes, found: Recognised, _reader: str) -> Enriched:
 
 
 def enriching(hop: ScriptedHop, workers: Workers, **given: Any) -> Any:
-    return relaying(hop, **{"rules": RULES, "enrich": with_block, "workers": workers, **given})
+    return relaying(hop, **{"rules": RULES, "enrich": Enriching(with_block), "workers": workers, **given})
 
 
 def got(hop: ScriptedHop) -> list[tuple[list[str], str]]:
@@ -108,9 +108,10 @@ async def test_without_a_second_connection_all_get_the_original_at_once(workers:
 
 @pytest.mark.parametrize("answer", ["452 4.2.2 full", CLOSE])
 async def test_a_customers_copy_that_is_put_off_puts_off_the_whole_mail(workers: Workers, answer: str):
-    hop = ScriptedHop(says={".": [answer]})
-    async with hop.open(), enriching(hop, workers) as relay, talking(relay.port) as client:
+    hop, enrich = ScriptedHop(says={".": [answer]}), Enriching(with_block)
+    async with hop.open(), enriching(hop, workers, enrich=enrich) as relay, talking(relay.port) as client:
         assert (await client.send(MAIL, ALICE, ARCHIVE))[:3] in ("452", "451")
+        assert enrich.unsent == [], "the next try brings the same block"
         assert got(hop) == [], "the client tries again, so nobody may have it yet"
         assert (await client.send(MAIL, ALICE, ARCHIVE)).startswith("250")
 
@@ -119,18 +120,21 @@ async def test_a_customers_copy_that_is_put_off_puts_off_the_whole_mail(workers:
 
 @pytest.mark.parametrize("to", [(ALICE,), (ALICE, ARCHIVE)])
 async def test_a_hop_that_does_not_want_the_block_gets_the_receipt_without_it(workers: Workers, to: tuple[str, ...]):
-    hop = ScriptedHop(says={".": ["554 5.6.0 looks like advertising"]})
-    async with hop.open(), enriching(hop, workers) as relay, talking(relay.port) as client:
+    hop, enrich = ScriptedHop(says={".": ["554 5.6.0 looks like advertising"]}), Enriching(with_block)
+    async with hop.open(), enriching(hop, workers, enrich=enrich) as relay, talking(relay.port) as client:
         assert (await client.send(MAIL, *to)).startswith("250")
 
+    assert enrich.unsent == [(MAIL + BLOCK, "hop_refused")]
     assert got(hop) == [(paths(*to), "original")]
     assert outcomes(relay) == {("passed", "hop_refused"): 1}
 
 
 async def test_a_hop_that_wants_neither_is_believed(workers: Workers):
-    hop = ScriptedHop(says={".": "554 5.6.0 never"})
-    async with hop.open(), enriching(hop, workers) as relay, talking(relay.port) as client:
+    hop, enrich = ScriptedHop(says={".": "554 5.6.0 never"}), Enriching(with_block)
+    async with hop.open(), enriching(hop, workers, enrich=enrich) as relay, talking(relay.port) as client:
         assert (await client.send(MAIL, ALICE)) == "554 5.6.0 never"
+
+    assert len(enrich.unsent) == 1
 
     assert hop.delivered == []
 
@@ -150,7 +154,7 @@ async def test_a_mail_that_has_grown_beyond_what_the_hop_takes_goes_on_as_it_is(
 
     async with (
         ScriptedHop(offers=("SIZE 500000",)).open() as hop,
-        enriching(hop, workers, enrich=grows) as relay,
+        enriching(hop, workers, enrich=Enriching(grows)) as relay,
         talking(relay.port) as client,
     ):
         assert (await client.send(MAIL, ALICE)).startswith("250")
@@ -167,7 +171,7 @@ async def test_a_client_that_hangs_up_before_its_mail_is_judged_has_taken_it_bac
         await never.wait()
         return Enriched(raw)
 
-    async with ScriptedHop().open() as hop, enriching(hop, workers, enrich=waits) as relay:
+    async with ScriptedHop().open() as hop, enriching(hop, workers, enrich=Enriching(waits)) as relay:
         async with talking(relay.port) as client:
             await client.begin(ALICE)
             await client.say("DATA")
@@ -190,7 +194,7 @@ async def test_a_mail_that_stalls_a_worker_passes_in_time_while_others_flow(work
 
     async with (
         ScriptedHop().open() as hop,
-        enriching(hop, workers, enrich=stalls) as relay,
+        enriching(hop, workers, enrich=Enriching(stalls)) as relay,
         talking(relay.port) as slow,
         talking(relay.port) as quick,
     ):

@@ -46,10 +46,11 @@ REASONS: Mapping[str, str] = {
     "no_slot": "The template has no such slot, or the block does not compile in it.",
     "fill_failed": "The block could not be filled with this data and was dropped.",
     "not_placed": "The finished mail has no safe place for the block, or must not be touched.",
+    "not_sent": "The block was placed, but the mail went out without it after all.",
     "store_unavailable": "The database could not be reached, so nobody is asked.",
 }
-"""The closed list of reasons. ``fill_failed`` and ``not_placed`` are told after filling; ``holdout`` is reserved for
-experiments."""
+"""The closed list of reasons. ``fill_failed`` and ``not_placed`` are told after filling, ``not_sent`` by the relay;
+``holdout`` is reserved for experiments."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,9 +265,12 @@ class Exchange:
             if not reason and size is not None and len(received) + len(passage.content) > size:
                 reason = "too_large"
             reply = None if reason else await self._enriched(line, mail_id, received, original, passage)
-            if reply is None:
-                # Also where the hop does not want the mail with the block: the receipt goes out without it.
+            if reply is None or reply.code >= 500:
+                # Also where the hop does not want the mail with the block: the receipt goes out without it. First of
+                # all that is kept: should the client have to send the mail again, it passes as it is.
                 reason = reason or "hop_refused"
+                await self._relay.passing.not_sent(passage, reason)
+            if reply is None:
                 reply = await line.data(received + original)
         except HopAway:
             reply = LOST

@@ -127,6 +127,8 @@ class Session(SMTP):
     async def push(self, status: Any) -> None:
         """Send one answer, each line with an enhanced status code (RFC 2034)."""
         text = status.decode("ascii", "replace") if isinstance(status, bytes) else str(status)
+        # Some answers of the library quote the client, who may have said anything.
+        text = "\r\n".join(_CONTROL.sub("?", line) for line in text.split("\r\n"))
         if not self._plain_answers and not text.startswith("220 "):
             text = "\r\n".join(map(_with_code, text.split("\r\n")))
         await super().push(text.encode("ascii", "replace"))

@@ -6,8 +6,11 @@ the customer answered), the row is :class:`Lost`, nothing of it is written, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
 
 from handraiser.store import messages, outbox
 from handraiser.store.database import Transaction
@@ -74,6 +77,15 @@ class Raced:
 
     message: StoredMessage
     request_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NotShown:
+    """A kept message whose reader never got its blocks; ``decision`` is what is to stand in it, without them."""
+
+    controller_id: bytes
+    message_id: bytes
+    decision: Mapping[str, Any]
 
 
 Outcome = Kept | Lost | Raced
@@ -218,19 +230,57 @@ async def _write(tx: Transaction, kept: Sequence[tuple[Recording, _State]]) -> N
     await _write_customers(tx, kept)
     await _count_orders(tx, kept)
     changed = {(row.message.controller_id, state.subject_id): state for row, state in kept if state.changed}
+    await _keep_states(tx, changed)
+    await messages.insert(tx, [(row.message, state.subject_id) for row, state in kept])
+    events = [event for row, _ in kept for event in row.outbox]
+    if events:
+        await outbox.put(tx, events)
+
+
+async def _keep_states(tx: Transaction, states: Mapping[tuple[bytes, bytes], _State]) -> None:
     await tx.execute_rows(
         "WITH {rows} UPDATE subject_state SET version = v.version, orders_seen = v.orders_seen, asks = v.asks FROM v"
         " WHERE subject_state.controller_id = v.controller_id AND subject_state.subject_id = v.subject_id",
         "controller_id id, subject_id id, version int, orders_seen int, asks text",
         [
             (*key, state.version, state.orders_seen, to_json([(a.at, a.purpose, a.block) for a in state.asks]))
-            for key, state in sorted(changed.items())
+            for key, state in sorted(states.items())
         ],
     )
-    await messages.insert(tx, [(row.message, state.subject_id) for row, state in kept])
-    events = [event for row, _ in kept for event in row.outbox]
-    if events:
-        await outbox.put(tx, events)
+
+
+async def put_right(tx: Transaction, rows: Sequence[NotShown]) -> list[None]:
+    """Take back that each message's blocks were shown: from its decision, and its asks from what its subject was asked.
+
+    Orders stay counted, and so do first exposures: an arm counts from its draw, shown or not.
+    """
+    keys = "controller_id id, message_id id"
+    found = await tx.fetch_rows(
+        "WITH {rows} SELECT m.controller_id, m.sent_at, m.decision, t.subject_id, t.version, t.orders_seen, t.asks"
+        " FROM v JOIN message m ON m.controller_id = v.controller_id AND m.message_id = v.message_id"
+        " JOIN subject_state t ON t.controller_id = m.controller_id AND t.subject_id = m.subject_id"
+        " ORDER BY t.controller_id, t.subject_id {lock:t}",
+        keys,
+        sorted({(row.controller_id, row.message_id) for row in rows}),
+    )
+    states: dict[tuple[bytes, bytes], _State] = {}
+    for row in found:
+        state = states.setdefault(
+            (row["controller_id"], row["subject_id"]),
+            _State(row["subject_id"], row["version"] + 1, row["orders_seen"], list(read_asks(row["asks"]))),
+        )
+        for placed in orjson.loads(row["decision"])["placements"]:
+            ask = Ask(row["sent_at"], placed["purpose"] or "", placed["block"])
+            if ask in state.asks:
+                state.asks.remove(ask)
+    await _keep_states(tx, states)
+    await tx.execute_rows(
+        "WITH {rows} UPDATE message SET decision = v.decision FROM v"
+        " WHERE message.controller_id = v.controller_id AND message.message_id = v.message_id",
+        f"{keys}, decision text",
+        sorted((row.controller_id, row.message_id, to_json(row.decision)) for row in rows),
+    )
+    return [None] * len(rows)
 
 
 async def _write_customers(tx: Transaction, kept: Sequence[tuple[Recording, _State]]) -> None:

@@ -73,7 +73,7 @@ def test_a_mail_that_nothing_is_put_into_stays_as_it_is():
 
 
 @given(st.sampled_from(ENRICHED), st.floats(0, 1), st.floats(0, 1), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 def test_wherever_words_are_put_they_are_all_that_came(made: Made, high: float, low: float, data: st.DataObject):
     found = opened(made.raw)
     block = "<!--1-->" + data.draw(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +38,7 @@ class Refused:
 
 
 _AS_SHIPPED = PlaceRules()
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def splice(
@@ -54,23 +56,25 @@ def splice(
     too_much = burden(html)
     if too_much:
         return Refused(too_much)
-    document = Document(html)
+    # The engines read UTF-8, in which half a surrogate pair has no place; the mail itself keeps it.
+    read = _HALF_PAIR.sub("\ufffd", html)
+    document = Document(read)
     if not document.seen:
         return Refused("empty")
     newline = newline or ("\r\n" if "\r\n" in html else "\n")
-    witness = Witness(html)
+    witness = Witness(read)
     objections = []
     tried: set[int] = set()
-    for place in find_places(html, rules, document):
+    for place in find_places(read, rules, document):
         if len(tried) == TRIED:
             break
-        if place.offset in tried:
+        at = place.offset
+        if at in tried:
             continue
-        tried.add(place.offset)
+        tried.add(at)
         inserted = dressed(block, place, newline)
-        spliced = html[: place.offset] + inserted + html[place.offset :]
-        objection = witness.objection(spliced, inserted)
+        objection = witness.objection(read[:at] + inserted + read[at:], inserted)
         if not objection:
-            return Spliced(spliced, place.offset, inserted, place.name)
+            return Spliced(html[:at] + inserted + html[at:], at, inserted, place.name)
         objections.append(f"{place.name}: {objection}")
     return Refused("no_place", tuple(objections))
