@@ -17,7 +17,8 @@ from bench import fill, scene
 from handraiser.app import Service, clock, new_id, open_service
 from handraiser.core import market, payload
 from handraiser.core.block import read_block
-from handraiser.core.eligibility import Situation, choose
+from handraiser.core.choice import choose
+from handraiser.core.eligibility import Situation
 from handraiser.core.formats import formats_of
 from handraiser.core.letter import Options
 from handraiser.core.links import Link, LinkKind, Links, SigningKey

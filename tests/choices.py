@@ -7,7 +7,8 @@ from importlib import resources
 from typing import Any
 
 from handraiser.core.block import BlockVersion, Targeting, read_block
-from handraiser.core.eligibility import Choice, Situation, choose
+from handraiser.core.choice import Choice, choose
+from handraiser.core.eligibility import Situation
 from handraiser.core.market import Markets, load
 
 NOW = 1_790_000_000_000

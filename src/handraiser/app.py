@@ -32,6 +32,7 @@ from handraiser.doors.outbox import Outbox
 from handraiser.doors.web import Health
 from handraiser.enrich import Enrich
 from handraiser.errors import Fault, SettingsRefused
+from handraiser.experiments import Experiments
 from handraiser.finished import Finish
 from handraiser.govern import Desk, Govern
 from handraiser.isolate import Isolate, Workers
@@ -75,6 +76,7 @@ class Service:
     order_door: OrderDoor
     outbox: Outbox
     publish: Publish
+    experiments: Experiments
     report: Report
     govern: Govern
     desk: Desk
@@ -194,7 +196,16 @@ def _build(
     pepper = settings.keys("pepper")[-1][:2]
     sealer = Sealer([key[:2] for key in settings.keys("data_keys")])
     metrics, shelf, engine = Metrics(), Shelf(), Engine()
-    publish = _publish(settings, database, writer, shelf, engine, isolate, all_words, now)
+    publish = _publish(
+        settings,
+        database=database,
+        writer=writer,
+        shelf=shelf,
+        engine=engine,
+        isolate=isolate,
+        words=all_words,
+        clock=now,
+    )
     shared: dict[str, Any] = {
         "writer": writer,
         "links": links,
@@ -223,6 +234,7 @@ def _build(
         order_door=OrderDoor(database=database, links=links, order_links=order_links, sealer=sealer, view=enrich.view),
         outbox=outbox,
         publish=publish,
+        experiments=Experiments(database=database, writer=writer, refresh=publish.refresh, clock=now, new_id=new_id),
         report=Report(database, pepper[1]),
         govern=govern,
         desk=Desk.of(database, writer, links=links, sealer=sealer, pepper=pepper, clock=now, new_id=new_id),
@@ -236,27 +248,8 @@ def _build(
     )
 
 
-def _publish(
-    settings: Settings,
-    database: Database,
-    writer: Writer,
-    shelf: Shelf,
-    engine: Engine,
-    isolate: Isolate,
-    words: Mapping[str, Mapping[str, str]],
-    now: Clock,
-) -> Publish:
-    return Publish(
-        database=database,
-        writer=writer,
-        shelf=shelf,
-        engine=engine,
-        isolate=isolate,
-        root=settings.templates,
-        words=words,
-        clock=now,
-        new_id=new_id,
-    )
+def _publish(settings: Settings, **given: Any) -> Publish:
+    return Publish(root=settings.templates, new_id=new_id, **given)
 
 
 def _enrich(publish: Publish, answer: Answer, **shared: Any) -> Enrich:

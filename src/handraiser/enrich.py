@@ -14,14 +14,17 @@ from functools import partial
 from handraiser.core import mailbox, payload
 from handraiser.core.block import Wording
 from handraiser.core.catalogue import Shelf
+from handraiser.core.choice import choose
 from handraiser.core.composed import Composed
-from handraiser.core.consent import Entry, Event, State, dedup_key
-from handraiser.core.eligibility import REASONS, Asked, Situation, answered, choose
+from handraiser.core.consent import State
+from handraiser.core.eligibility import REASONS, Asked, Situation, answered
+from handraiser.core.experiment import entries
 from handraiser.core.letter import Letter, Options, ask_view, read_letter, read_view, view_of
 from handraiser.core.links import Link, LinkKind, Links
 from handraiser.core.market import Markets, shortest
 from handraiser.core.markup import json_ld
 from handraiser.core.mjml.fill import Block, Engine, Page
+from handraiser.core.objection import objections
 from handraiser.core.placement import Decision
 from handraiser.core.shop import Shop
 from handraiser.errors import (
@@ -32,6 +35,7 @@ from handraiser.errors import (
     StoreUnavailable,
 )
 from handraiser.store import ledger, messages, recording, wordings
+from handraiser.store.experiments import Exposure
 from handraiser.store.ledger import Append, Change
 from handraiser.store.messages import Ask, Known, LookUp, Replay, StoredMessage
 from handraiser.store.outbox import event_of
@@ -125,8 +129,8 @@ class Enrich:
         known = await self._known(letter, lookup)
         for asking in (True, True, False):
             if known is not None and known.replay is not None:
-                return await self._again(letter, known.replay, placed)
-            composed = await placed(self._decided(letter, known, asking=asking, settled=settled))
+                return await self._again(letter, known.replay, lookup, placed)
+            composed = await placed(self._decided(letter, known, lookup, asking=asking, settled=settled))
             if letter.options.dry_run:
                 return replace(composed, message_id=b"")
             if known is None:
@@ -134,58 +138,31 @@ class Enrich:
             try:
                 outcome = await self._writer.write(recording.record, self._recording(letter, composed, known, lookup))
             except StoreUnavailable:
-                return self._without_store(letter)
+                return self._without_store(letter, lookup)
             if isinstance(outcome, Kept):
                 await self._keep_objections(letter, composed.message_id, outcome.subject_id, known)
                 return composed
             if isinstance(outcome, Raced):
-                return await self._again(letter, Replay(outcome.message, outcome.request_hash), placed)
+                return await self._again(letter, Replay(outcome.message, outcome.request_hash), lookup, placed)
             known = await self._known(letter, lookup)
         raise IdempotencyInFlight("the customer's other emails did not settle")
 
     async def _keep_objections(self, letter: Letter, message_id: bytes, subject_id: bytes, known: Known) -> None:
-        """What the shop knows as unsubscribed is an objection: kept once, so that no other mail asks either.
-
-        A yes that is newer than the moment the shop names stays. Of a customer who does not read this mail nothing is
-        kept: it would stand against the reader.
-        """
-        if letter.to_other:
-            return
-        for purpose, told in letter.email["customer"].get("marketing", {}).items():
-            at = payload.placed_at(told.get("at"), letter.shop.time_zone)
-            newer = at is not None and known.standing_since.get(purpose, 0) > at
-            left = known.standing.get(purpose) in ("objected", "withdrawn")
-            if told["state"] != "unsubscribed" or left or newer or letter.options.test:
-                continue
-            entry = Entry(
-                event_id=self._new_id(letter.at),
-                controller_id=letter.shop.controller.id,
-                subject_id=subject_id,
-                purpose=purpose,
-                event=Event.OBJECTED,
-                occurred_at=min(at or letter.at, letter.at),
-                received_at=letter.at,
-                recorded_at=letter.at,
-                dedup_key=dedup_key(subject_id, "marketing", purpose, str(at)),
-                jurisdiction=letter.market.code,
-                rule_version=letter.market.rule_version,
-                touchpoint="api",
-                message_id=message_id,
-                method="import",
-                actor="agent",
-                actor_id=letter.shop.slug,
-            )
-            change = Change(entry, State.OBJECTED)
+        """What the shop knows as unsubscribed is an objection: kept once, so that no other mail asks either."""
+        for entry in objections(letter, known.standing, known.standing_since, message_id, subject_id, self._new_id):
+            event = event_of(entry, self._new_id(letter.at))
             try:
-                await self._writer.write(ledger.append, Append((change,), (event_of(entry, self._new_id(letter.at)),)))
+                await self._writer.write(ledger.append, Append((Change(entry, State.OBJECTED),), (event,)))
             except StoreError as error:  # the receipt goes out all the same; the shop's next mail says it again
                 log.warning("an objection was not kept", extra={"facts": {"error": type(error).__name__}})
 
-    def _without_store(self, letter: Letter) -> Composed:
+    def _without_store(self, letter: Letter, lookup: bytes) -> Composed:
         if not letter.fail_open:
             raise StoreUnavailable("the email could not be recorded")
         return replace(
-            self._decided(letter, None, asking=False, settled=False), message_id=b"", skipped_reason="store_unavailable"
+            self._decided(letter, None, lookup, asking=False, settled=False),
+            message_id=b"",
+            skipped_reason="store_unavailable",
         )
 
     async def _settled(self) -> bool:
@@ -205,6 +182,7 @@ class Enrich:
             letter.customer_id,
             letter.options.idempotency_key,
             letter.email["order"]["id"],
+            letter.catalogue.experimenting,
         )
         try:
             known: Known = await self._reader.read(messages.look_up, key)
@@ -214,25 +192,35 @@ class Enrich:
             return None
         return known
 
-    def _decided(self, letter: Letter, known: Known | None, *, asking: bool, settled: bool) -> Composed:
-        stands = partial(letter.catalogue.stands, letter.template, letter.locale)
-        choice = choose(self._situation(letter, known, asking=asking, settled=settled), letter.catalogue.blocks, stands)
+    def _decided(self, letter: Letter, known: Known | None, lookup: bytes, *, asking: bool, settled: bool) -> Composed:
+        catalogue, subject = letter.catalogue, letter.customer_id or lookup.hex()
+        drawn = known.drawn if known else {}
+        choice = choose(
+            self._situation(letter, known, asking=asking, settled=settled),
+            catalogue.blocks,
+            partial(catalogue.stands, letter.template, letter.locale),
+            entries(catalogue.tests, subject, letter.touchpoint, drawn),
+            catalogue.held_out(subject, drawn),
+        )
         message_id = self._new_id(letter.at)
         subject_id = (known.subject_id if known else None) or self._new_subject_id()
         placements, live = [], {}
         wording = None
         for slot, block in choice.placed.items():
-            variant = block.first_variant().key
+            entry = choice.arms.get(slot)
+            variant = entry.arm.variant if entry else block.first_variant().key
             key = (letter.template, slot, block.block_id, block.version, variant, letter.locale)
-            found = letter.catalogue.compiled[key]
+            found = catalogue.compiled[key]
             live[slot] = found.block
             wording = found.wording or wording
-            placements.append(found.placement(block, variant))
-        page = letter.catalogue.pages[letter.template, letter.locale]
+            placements.append(found.placement(block, variant, entry))
+        page = catalogue.pages[letter.template, letter.locale]
+        arms = {one.running.experiment.key: one.arm.key for one in choice.drawn}
         decision = Decision(
-            letter.template, page.key, tuple(placements), choice.skipped, choice.would_ask, letter.declared
+            letter.template, page.key, tuple(placements), choice.skipped, choice.would_ask, letter.declared, arms
         )
-        return self._filled(letter, page.page, live, decision, message_id, subject_id, wording)
+        composed = self._filled(letter, page.page, live, decision, message_id, subject_id, wording)
+        return replace(composed, drawn=choice.drawn)
 
     def _situation(self, letter: Letter, known: Known | None, *, asking: bool, settled: bool) -> Situation:
         email, shop = letter.email, letter.shop
@@ -348,6 +336,10 @@ class Enrich:
         minor = None if value is None else payload.minor_units(value, order["currency"])
         how = (order.get("channel", "web"), order.get("purchase_type", ""), letter.country)
         facts = OrderFacts(order["id"], placed, minor, order["currency"], kind, *how)
+        segments = tuple(sorted(set(email["customer"].get("segments", ()))))
+        exposures = tuple(
+            Exposure(one.running.experiment.id, one.draw, how[1], segments) for one in composed.drawn if one.new
+        )
         return Recording(
             message=message,
             lookup=lookup,
@@ -359,13 +351,14 @@ class Enrich:
             order=facts if bought and order["id"] else None,
             idempotency_key=letter.options.idempotency_key,
             request_hash=letter.options.request_hash,
+            exposures=exposures if counts else (),
         )
 
-    async def _again(self, letter: Letter, replay: Replay, placed: Placed) -> Composed:
+    async def _again(self, letter: Letter, replay: Replay, lookup: bytes, placed: Placed) -> Composed:
         try:
             return await placed(await self._replayed(letter, replay))
         except StoreUnavailable:
-            return self._without_store(letter)
+            return self._without_store(letter, lookup)
 
     async def _replayed(self, letter: Letter, replay: Replay) -> Composed:
         """The email of the first request again, rendered with the decision that was kept."""

@@ -66,6 +66,10 @@ class NotFound(HandraiserError):
     """What was asked for does not exist, or is another company's."""
 
 
+class Conflict(HandraiserError):
+    """What is there now does not allow this; the message says what would."""
+
+
 class IdempotencyMismatch(HandraiserError):
     """The same Idempotency-Key came with another body."""
 

@@ -16,6 +16,7 @@ from handraiser.doors.api import Emails, Messages
 from handraiser.doors.batch import Batch
 from handraiser.doors.consents import Consents
 from handraiser.doors.customers import Customers
+from handraiser.doors.experiments import ExperimentDoor
 from handraiser.doors.finished import Enrichment
 from handraiser.doors.imports import ImportDoor
 from handraiser.doors.openapi import Operation, Reference
@@ -52,6 +53,7 @@ def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Applicat
         Customers(service.desk.rights, service.keys, settings),
         Purposes(service.desk.purposes, service.keys, settings),
         ShopStatus(service.desk.status, service.keys),
+        ExperimentDoor(service.experiments, service.keys, settings),
         ResultDoor(service.results, service.keys),
     )
     operations: list[Operation] = [one for door in v1 for one in door.operations()]

@@ -21,7 +21,17 @@ from handraiser.core.block import (
     read_block,
     wording,
 )
-from handraiser.core.catalogue import BlockKey, LiveBlock, LivePage, PageKey, Shelf, ShopCatalogue
+from handraiser.core.catalogue import (
+    BlockKey,
+    LiveBlock,
+    LivePage,
+    PageKey,
+    Shelf,
+    ShopCatalogue,
+    read_blocks,
+    read_purposes,
+)
+from handraiser.core.experiment import Running
 from handraiser.core.letter import WEB, WEB_PAGE
 from handraiser.core.mjml.compile import block_key, compile_block, compile_page, page_key
 from handraiser.core.mjml.fill import Block, Engine, Page
@@ -30,7 +40,7 @@ from handraiser.core.shop import Shop
 from handraiser.errors import Fault, IsolationError, Refused, StoreError, TemplateFault, TemplateRefused
 from handraiser.isolate import Isolate
 from handraiser.store import blocks as store
-from handraiser.store import shops, wordings
+from handraiser.store import experiments, shops, wordings
 from handraiser.store.blocks import BlockRow, GoLive, PurposeRow
 from handraiser.store.database import Database
 from handraiser.store.sql import RowRefused
@@ -95,13 +105,14 @@ class Publish:
         """Check a block, compile it everywhere it may stand, and put it live.
 
         The same content as the newest version stays that version. Raises :class:`Refused` or
-        :class:`TemplateRefused` that names every fault; then nothing is changed.
+        :class:`TemplateRefused` that names every fault, and :class:`Conflict` while a running test pins another
+        version; then nothing is changed.
         """
         block = read_block(content, controller_id=controller_id, block_id=bytes(16), version=0)
         if block.kind not in PUBLISHABLE:
             raise Refused([Fault("/kind", "not_yet", f"only {', '.join(sorted(PUBLISHABLE))} can be published")])
         live = await store.catalogue(self._database, controller_id)
-        if block.purpose and block.purpose not in _purposes(live.purposes, []):
+        if block.purpose and block.purpose not in read_purposes(live.purposes, []):
             raise Refused([Fault("/purpose", "unknown", "the company has no purpose of this name")])
         await self._check(controller_id, block)
         for _ in range(_TRIES):
@@ -186,8 +197,11 @@ class Publish:
     async def _shop(self, shop: Shop, faults: list[str]) -> ShopCatalogue:
         sources = self._sources_of(shop.slug)
         live = await store.catalogue(self._database, shop.controller.id)
-        purposes = _purposes(live.purposes, faults)
-        blocks = _blocks(live.blocks, purposes, faults)
+        purposes = read_purposes(live.purposes, faults)
+        blocks = read_blocks(live.blocks, purposes, faults)
+        tests, holdout = await self._running(shop, purposes, faults)
+        pinned = {(one.block_id, one.version): one for test in tests for one in test.shown()}
+        shown = {(one.block_id, one.version): one for one in blocks} | pinned
         pages: dict[PageKey, LivePage] = {}
         compiled: dict[BlockKey, LiveBlock] = {}
         for locale in shop.locales:
@@ -196,16 +210,35 @@ class Publish:
                 if page is None:
                     continue
                 pages[name, locale] = page
-                for block in blocks:
+                for block in shown.values():
                     if block.slot not in page.page.slots or not _stands_on(block, name):
                         continue
                     for variant in block.variants:
                         found = await self._live_block(shop, block, variant, name, locale, purposes, faults)
                         if found is not None:
                             compiled[name, block.slot, block.block_id, block.version, variant.key, locale] = found
-        shown = {one.wording.id: one.wording for one in compiled.values() if one.wording is not None}
-        await asyncio.gather(*(self._keep_wording(shop.controller.id, one) for one in shown.values()))
-        return ShopCatalogue(pages, blocks, compiled, purposes)
+        worded = {one.wording.id: one.wording for one in compiled.values() if one.wording is not None}
+        await asyncio.gather(*(self._keep_wording(shop.controller.id, one) for one in worded.values()))
+        return ShopCatalogue(pages, blocks, compiled, purposes, tests, holdout)
+
+    async def _running(
+        self, shop: Shop, purposes: Mapping[str, Purpose], faults: list[str]
+    ) -> tuple[tuple[Running, ...], Running | None]:
+        """The shop's running tests with what their arms show, and its holdout; the company's goes before its own."""
+        found = await experiments.running(self._database, shop.controller.id)
+        mine = sorted((one for one in found if one.concerns(shop.id)), key=lambda one: one.shop_id is not None)
+        tests = [one for one in mine if one.kind == "test"]
+        pins = {(arm.block, arm.version): one.key for one in tests for arm in one.design.arms if arm.block}
+        texts = await store.contents(self._database, shop.controller.id, list(pins))
+        read = {key: read_blocks((text,), purposes, faults) for key, text in texts.items()}
+        complete = []
+        for one in tests:
+            shown = [read.get((arm.block, arm.version), ()) if arm.block else (None,) for arm in one.design.arms]
+            if all(shown):
+                complete.append(Running(one, tuple(blocks[0] for blocks in shown)))
+            else:
+                faults.append(f"the test {one.key}: one of its blocks cannot be shown")
+        return tuple(complete), next((Running(one) for one in mine if one.kind == "holdout"), None)
 
     async def _keep_wording(self, controller_id: bytes, shown: Wording) -> None:
         """Kept before it can be shown; once in the life of a process."""
@@ -338,34 +371,6 @@ class Publish:
                 return None
             self._blocks[key] = self._loaded(kept)
         return self._blocks[key][0]
-
-
-def _purposes(texts: tuple[str, ...], faults: list[str]) -> dict[str, Purpose]:
-    purposes = {}
-    for text in texts:
-        try:
-            purpose = Purpose.from_json(text)
-        except Refused as error:
-            faults.append(f"a purpose cannot be read: {error}")
-        else:
-            purposes[purpose.id] = purpose
-    return purposes
-
-
-def _blocks(texts: tuple[str, ...], purposes: Mapping[str, Purpose], faults: list[str]) -> tuple[BlockVersion, ...]:
-    """The live blocks; one that this version of the service cannot read is left out and harms no other."""
-    blocks = []
-    for text in texts:
-        try:
-            block = BlockVersion.from_json(text)
-        except Refused as error:
-            faults.append(f"a block cannot be read: {error}")
-            continue
-        if block.purpose is None or block.purpose in purposes:
-            blocks.append(block)
-        else:
-            faults.append(f"{block.slug}: its purpose {block.purpose} is not live")
-    return tuple(blocks)
 
 
 def _silent_asks(block: BlockVersion) -> list[TemplateFault]:

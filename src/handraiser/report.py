@@ -128,6 +128,7 @@ class Report:
             "customer_kind": message.customer_kind,
             "test": message.test,
             "would_ask": decision.would_ask,
+            "arms": dict(decision.arms),
             "placements": [placement.as_json() for placement in decision.placements],
             "skipped": [skip.as_json() for skip in decision.skipped],
             "delivery": await self._delivery(message),

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from choices import DAY, MARKETS, NOW, ask, block, decide, reason, situation
-from handraiser.core.eligibility import REASONS, Asked, Politeness, choose
+from handraiser.core.choice import choose
+from handraiser.core.eligibility import REASONS, Asked, Politeness
 from handraiser.core.market import MONTH_MS
 
 SOFT = {"notice_at_collection": True, "similar_goods": True}
@@ -157,7 +158,7 @@ def test_a_block_that_its_page_cannot_show_is_skipped_before_any_draw_and_leaves
 
 def test_every_reason_can_be_met_but_those_of_filling_of_placing_of_the_relay_and_of_experiments():
     met = {why for why, _, _ in SKIPS} | {reason(ask(), stands=False)}
-    assert set(REASONS) - met == {"fill_failed", "not_placed", "not_sent", "holdout"}
+    assert set(REASONS) - met == {"fill_failed", "not_placed", "not_sent", "holdout", "experiment"}
     assert met <= set(REASONS)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from handraiser.core import payload
+from handraiser.core.experiment import Entry
 from handraiser.core.mailbox import split_mailbox
 from handraiser.core.message import compose
 from handraiser.core.mjml.fill import Filled
@@ -23,6 +24,7 @@ class Composed:
     """The finished email; ``message_id`` is empty when nothing was kept, ``at`` is ms UTC.
 
     ``subject_id`` is whose withdraw link stands in it. ``skipped_reason`` says why the whole email went out unrecorded.
+    ``drawn`` are the arms it stands for.
     """
 
     shop: Shop
@@ -37,6 +39,7 @@ class Composed:
     replayed: bool = False
     skipped_reason: str = ""
     locale: str = ""
+    drawn: tuple[Entry, ...] = ()
 
     def without(self, slot: str, reason: str, remedy: str) -> Composed:
         """The same blocks, but for the one in ``slot``."""

@@ -7,13 +7,12 @@ the customer's own word, how fresh that is, and politeness, then the other block
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from handraiser.core.block import BlockVersion, Targeting
 from handraiser.core.market import MONTH_MS, Market
-from handraiser.core.placement import Skip
 from handraiser.core.shop import Mode
 
 DAY_MS = 86_400_000
@@ -41,6 +40,7 @@ REASONS: Mapping[str, str] = {
     "cap": "The customer was asked often enough.",
     "cool_down": "The customer was asked a short while ago.",
     "holdout": "The customer belongs to those who see nothing, so that effects can be measured.",
+    "experiment": "A test shows this customer another version, or nothing here.",
     "one_ask": "Another ask stands in this mail; there is at most one.",
     "priority": "Another block of higher priority stands in this slot.",
     "no_slot": "The template has no such slot, or the block does not compile in it.",
@@ -49,8 +49,7 @@ REASONS: Mapping[str, str] = {
     "not_sent": "The block was placed, but the mail went out without it after all.",
     "store_unavailable": "The database could not be reached, so nobody is asked.",
 }
-"""The closed list of reasons. ``fill_failed`` and ``not_placed`` are told after filling, ``not_sent`` by the relay;
-``holdout`` is reserved for experiments."""
+"""The closed list of reasons. ``fill_failed`` and ``not_placed`` are told after filling, ``not_sent`` by the relay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,65 +133,29 @@ class Situation:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What to place, what not and why; ``would_ask`` says that in ``observe`` mode an ask would have been shown."""
-
-    placed: Mapping[str, BlockVersion]
-    skipped: tuple[Skip, ...]
-    would_ask: bool = False
-
-
-_Why = tuple[str, str] | None
+Why = tuple[str, str] | None
+"""A reason of :data:`REASONS` and its remedy."""
 _PAUSED = ("paused", "wait: the customer is asked again once the break is over")
 
 
-def choose(situation: Situation, blocks: Sequence[BlockVersion], stands: Callable[[BlockVersion], bool]) -> Choice:
-    """The blocks to place, at most one a slot and at most one ask; every other live block with its reason.
-
-    ``stands`` says whether every variant of a block is compiled for this mail's page and language. Of several that fit
-    the highest ``priority`` wins, then the first slug. In ``observe`` mode the choice is made the same way and only its
-    outcome is withheld.
-    """
-    taken: dict[str, BlockVersion] = {}
-    skipped: list[Skip] = []
-    ask: BlockVersion | None = None
-    for block in sorted(blocks, key=lambda one: (-one.priority, one.slug)):
-        why = _alone(situation, block, stands) or _beside(block, taken.get(block.slot), ask)
-        if why is None:
-            taken[block.slot] = block
-            ask = block if block.kind == "opt_in" else ask
-            if situation.mode != "on":
-                why = ("mode", "switch the shop's mode to on")
-        if why is not None:
-            skipped.append(Skip(block.slot, block.slug, *why))
-    if situation.mode == "on":
-        return Choice(taken, tuple(skipped))
-    return Choice({}, tuple(skipped), would_ask=ask is not None)
-
-
-def _alone(situation: Situation, block: BlockVersion, stands: Callable[[BlockVersion], bool]) -> _Why:
-    """Why the block may not stand in this mail, whatever else stands in it."""
+def refusal(
+    situation: Situation,
+    family: Sequence[BlockVersion],
+    block: BlockVersion,
+    stands: Callable[[BlockVersion], bool],
+) -> Why:
+    """Why the block may not stand in this mail, whatever else stands in it. Asks by any of its ``family`` count."""
     if situation.mode == "off":
         return ("mode", "switch the shop's mode to observe or on")
     why = _meant(situation, block.targeting) or _bought(situation, block.targeting)
-    if why is None and not stands(block):
+    if why is None and not all(map(stands, family)):
         why = ("no_slot", f"give the template the slot {block.slot}, or publish the block again and mend what it names")
     if why is None and block.legal_class in ("advertising", "feedback"):
         why = _class(situation, block.legal_class)
-    return why or (_ask(situation, block) if block.kind == "opt_in" else None)
+    return why or (_ask(situation, block, family) if block.kind == "opt_in" else None)
 
 
-def _beside(block: BlockVersion, there: BlockVersion | None, ask: BlockVersion | None) -> _Why:
-    """Why the block may not stand beside those of higher priority."""
-    if block.kind == "opt_in" and ask is not None:
-        return ("one_ask", f"raise its priority above that of {ask.slug}; only one ask stands in a mail")
-    if there is not None:
-        return ("priority", f"raise its priority above that of {there.slug}")
-    return None
-
-
-def _meant(situation: Situation, targeting: Targeting) -> _Why:
+def _meant(situation: Situation, targeting: Targeting) -> Why:
     """Why the block is not meant for this customer and mail."""
     if targeting.customer_kinds and situation.customer_kind not in targeting.customer_kinds:
         return ("kind", f"the block is for {' and '.join(targeting.customer_kinds)} customers")
@@ -211,7 +174,7 @@ def _meant(situation: Situation, targeting: Targeting) -> _Why:
     return None
 
 
-def _bought(situation: Situation, targeting: Targeting) -> _Why:
+def _bought(situation: Situation, targeting: Targeting) -> Why:
     """Why the block is not meant for this customer's segments and order."""
     if targeting.segments_any and situation.segments.isdisjoint(targeting.segments_any):
         return ("segment", f"the customer is in none of {', '.join(targeting.segments_any)} (customer.segments)")
@@ -229,7 +192,7 @@ def _bought(situation: Situation, targeting: Targeting) -> _Why:
     return None
 
 
-def _class(situation: Situation, legal_class: str) -> _Why:
+def _class(situation: Situation, legal_class: str) -> Why:
     """Why content of this legal class may not stand in this mail: an objection stops it, then the market decides."""
     needs = situation.market.advertising if legal_class == "advertising" else situation.market.feedback
     if not situation.store_ok or not situation.standing_known:
@@ -246,7 +209,7 @@ def _class(situation: Situation, legal_class: str) -> _Why:
     return ("legal_class", f"{legal_class} needs a granted purpose whose promise covers transactional email")
 
 
-def _ask(situation: Situation, block: BlockVersion) -> _Why:
+def _ask(situation: Situation, block: BlockVersion, family: Sequence[BlockVersion]) -> Why:
     """Why this ask may not stand in this mail."""
     if situation.to_other:
         return ("addressee", "only the buyer is asked; leave out “to” when the buyer reads the mail")
@@ -258,11 +221,14 @@ def _ask(situation: Situation, block: BlockVersion) -> _Why:
         return ("standing_unknown", "nothing: asks come back once the answers that wait are in the ledger")
     purpose = block.purpose or ""
     return (
-        _market(situation) or _standing(situation, purpose) or _fresh(situation, purpose) or _polite(situation, block)
+        _market(situation)
+        or _standing(situation, purpose)
+        or _fresh(situation, purpose)
+        or _polite(situation, block, {one.slug for one in family})
     )
 
 
-def _market(situation: Situation) -> _Why:
+def _market(situation: Situation) -> Why:
     market = situation.market
     elsewhere = "ask on the thank-you page or the account page"
     if market.ask_in_mail == "never" and market.code == "unknown":
@@ -289,7 +255,7 @@ def _market(situation: Situation) -> _Why:
     return None
 
 
-def _standing(situation: Situation, purpose: str) -> _Why:
+def _standing(situation: Situation, purpose: str) -> Why:
     if situation.standing.get(purpose) == "granted":
         return ("opted_in", "nothing to ask: use a block for members instead")
     if situation.said_no:
@@ -308,7 +274,7 @@ def _standing(situation: Situation, purpose: str) -> _Why:
     return None
 
 
-def _fresh(situation: Situation, purpose: str) -> _Why:
+def _fresh(situation: Situation, purpose: str) -> Why:
     """Why what is known may be out of date: a customer who is in no list of ours may have said no elsewhere."""
     told_with_mail = situation.marketing.get(purpose, "unknown") != "unknown"
     if not situation.fresh_days or told_with_mail:
@@ -326,13 +292,13 @@ def answered(state: str, barred: str) -> str:
     return "suppressed" if barred or state not in ("", "none", "asked", "lapsed") else ""
 
 
-def _polite(situation: Situation, block: BlockVersion) -> _Why:
+def _polite(situation: Situation, block: BlockVersion, family: Set[str]) -> Why:
     rules, targeting, now = situation.politeness, block.targeting, situation.now
     if not situation.asking:
         return ("cap", "nothing: another mail to this customer is asking at this very moment")
     if _count(situation.asks, now - rules.days * DAY_MS) >= rules.asks:
         return ("cap", f"wait: a customer is asked at most {rules.asks} times in {rules.days} days")
-    own = [ask for ask in situation.asks if ask.block == block.slug]
+    own = [ask for ask in situation.asks if ask.block in family]
     if targeting.cap is not None and _count(own, now - targeting.cap_days * DAY_MS) >= targeting.cap:
         return ("cap", f"wait, or raise the block's cap of {targeting.cap} in {targeting.cap_days} days")
     same = [ask for ask in situation.asks if ask.purpose == block.purpose]

@@ -9,7 +9,8 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One variant put before one subject in one message. ``program`` is the content address of what was compiled."""
+    """One variant put before one subject in one message. ``program`` is the content address of what was compiled.
+    ``experiment`` and ``arm`` are keys, "" where no test is running."""
 
     slot: str
     block: str
@@ -21,6 +22,8 @@ class Placement:
     wording_id: bytes | None = None
     program: bytes = b""
     url: str | None = None
+    experiment: str = ""
+    arm: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """What callers are told."""
@@ -34,6 +37,8 @@ class Placement:
             told |= {"purpose": self.purpose, "wording_id": self.wording_id.hex() if self.wording_id else None}
         if self.url:
             told["url"] = self.url
+        if self.experiment:
+            told |= {"experiment": self.experiment, "arm": self.arm}
         return told
 
 
@@ -55,6 +60,7 @@ class Decision:
     """Everything a message row keeps, so that a replay renders the same and ``why`` can be told years later.
 
     ``declared`` is who answers for the soft opt-in facts that a shop's rule claims, since when, and under which text.
+    ``arms`` is the arm by experiment (keys) that this message stands for, shown or not.
     """
 
     template: str
@@ -63,6 +69,7 @@ class Decision:
     skipped: tuple[Skip, ...] = ()
     would_ask: bool = False
     declared: Mapping[str, str] = field(default_factory=dict)
+    arms: Mapping[str, str] = field(default_factory=dict)
 
     def without(self, slots: Collection[str], reason: str, remedy: str) -> Decision:
         """The same decision with what stood in ``slots`` skipped."""
@@ -85,12 +92,14 @@ class Decision:
                     "purpose": p.purpose,
                     "wording_id": p.wording_id.hex() if p.wording_id else None,
                     "program": p.program.hex(),
+                    **({"experiment": p.experiment, "arm": p.arm} if p.experiment else {}),
                 }
                 for p in self.placements
             ],
             "skipped": [skip.as_json() for skip in self.skipped],
             "would_ask": self.would_ask,
             **({"declared": dict(self.declared)} if self.declared else {}),
+            **({"arms": dict(self.arms)} if self.arms else {}),
         }
 
     @classmethod
@@ -106,6 +115,8 @@ class Decision:
                 purpose=p["purpose"],
                 wording_id=bytes.fromhex(p["wording_id"]) if p["wording_id"] else None,
                 program=bytes.fromhex(p["program"]),
+                experiment=p.get("experiment", ""),
+                arm=p.get("arm", ""),
             )
             for p in kept.get("placements", ())
         )
@@ -117,4 +128,5 @@ class Decision:
             skipped,
             kept.get("would_ask", False),
             kept.get("declared", {}),
+            kept.get("arms", {}),
         )

@@ -17,6 +17,7 @@ from handraiser import __version__
 from handraiser.core.eligibility import REASONS
 from handraiser.core.payload import json_schema
 from handraiser.doors.consent_schemas import CONSENT_SCHEMAS
+from handraiser.doors.experiment_schemas import EXPERIMENT_SCHEMAS
 from handraiser.doors.json_schema import (
     MAYBE,
     MOMENT,
@@ -110,6 +111,8 @@ _PLACEMENT: Json = {
     "purpose": MAYBE,
     "wording_id": MAYBE,
     "url": MAYBE,
+    "experiment": TEXT,
+    "arm": TEXT,
 }
 _MESSAGE: Json = {
     "message_id": UUID,
@@ -119,6 +122,7 @@ _MESSAGE: Json = {
     **{name: {"type": "boolean"} for name in ("test", "would_ask")},
     "placements": list_of(ref("Placement")),
     "skipped": list_of(ref("Skip")),
+    "arms": map_of(TEXT),
     "delivery": either_null(ref("Delivery")),
     "presses": list_of(ref("Press")),
     "visits": list_of(ref("Visit")),
@@ -179,9 +183,10 @@ def _schemas(meanings: Meanings) -> Json:
         **STATUS_SCHEMAS,
         **CONSENT_SCHEMAS,
         **RESULT_SCHEMAS,
+        **EXPERIMENT_SCHEMAS,
         "Fault": object_of({"pointer": TEXT, "code": TEXT, "detail": TEXT}),
         "Skip": object_of({"slot": TEXT, "block": TEXT, "reason": {"enum": sorted(REASONS)}, "remedy": TEXT}),
-        "Placement": object_of(_PLACEMENT, optional=("purpose", "wording_id", "url")),
+        "Placement": object_of(_PLACEMENT, optional=("purpose", "wording_id", "url", "experiment", "arm")),
         "Problem": object_of(_PROBLEM, optional=("detail", "errors", "request_id")),
     }
     copy: Json = json.loads(json.dumps(schemas).replace("#/$defs/", "#/components/schemas/"))
@@ -201,7 +206,10 @@ GROUPS = {
     "customers": ("Customers", "Access and erasure: what is held of somebody, and that it goes."),
     "purposes": ("Purposes", "What consent is for, word for word."),
     "shops": ("Shops", "How they are doing."),
-    "experiments": ("Experiments", "Two or more versions of a block against each other, right at every look."),
+    "experiments": (
+        "Experiments",
+        "Two or more versions of a block against each other, right at every look; and customers who see nothing.",
+    ),
 }
 """Tag and sentence of each group of operations, by the word that follows ``/v1/``."""
 _ANSWER_HEADERS = {

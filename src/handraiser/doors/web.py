@@ -19,6 +19,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from handraiser.errors import (
+    Conflict,
     Fault,
     HandraiserError,
     IdempotencyInFlight,
@@ -52,7 +53,7 @@ TITLES = {
     405: "This method is not allowed here",
     406: "No acceptable answer format",
     408: "The body took too long to arrive",
-    409: "Another request with this key is still at work",
+    409: "Something that is there or at work stands in the way",
     413: "The body is too large",
     415: "This content type is not accepted",
     422: "The content cannot be used",
@@ -103,6 +104,8 @@ def problem_of(error: BaseException) -> Problem:
             return Problem(422, "The template cannot go live.", faults)
         case NotFound():
             return Problem(404, str(error))
+        case Conflict():
+            return Problem(409, str(error))
         case IdempotencyMismatch():
             fault = Fault("Idempotency-Key", "idempotency_mismatch", "this key was used with another request")
             return Problem(422, "Use a new Idempotency-Key for a changed request.", [fault])

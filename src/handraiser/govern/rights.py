@@ -20,7 +20,9 @@ from handraiser.store.sql import Reads
 from handraiser.store.subjects import Sealer, Subject
 from handraiser.store.writer import Writer
 
-_JSON = frozenset({"decision", "request", "content", "payload", "asks", "reasons", "verdict_reasons", "preference"})
+_JSON = frozenset(
+    {"decision", "request", "content", "payload", "asks", "reasons", "verdict_reasons", "preference", "segments"}
+)
 """Columns that hold JSON."""
 _OURS = frozenset({"controller_id", "subject_id", "dedup_key", "leaf_hash"})
 """Columns that say nothing of the customer."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from handraiser.errors import NotFound
+import orjson
+
+from handraiser.errors import Conflict, NotFound
 from handraiser.store.database import Transaction
 from handraiser.store.sql import Reads, Row
 
@@ -64,7 +66,7 @@ class GoLive:
 
 async def put_purposes(tx: Transaction, rows: Sequence[PurposeRow]) -> list[bool]:
     """Keep versions of purposes, live where they say so; False where slug and version were there already."""
-    await _take_turns(tx, {row.controller_id for row in rows})
+    await take_turns(tx, {row.controller_id for row in rows})
     new = []
     for row in rows:
         key = (row.controller_id, row.slug, row.version)
@@ -76,7 +78,7 @@ async def put_purposes(tx: Transaction, rows: Sequence[PurposeRow]) -> list[bool
         if made and row.live:
             await tx.execute("UPDATE purpose SET live = 0 WHERE controller_id = $1 AND slug = $2 AND live = 1", key[:2])
             await tx.execute("UPDATE purpose SET live = 1 WHERE controller_id = $1 AND slug = $2 AND version = $3", key)
-            await _raise_revision(tx, row.controller_id)
+            await raise_revision(tx, row.controller_id)
         new.append(bool(made))
     return new
 
@@ -84,7 +86,7 @@ async def put_purposes(tx: Transaction, rows: Sequence[PurposeRow]) -> list[bool
 async def put_versions(tx: Transaction, rows: Sequence[BlockRow]) -> list[bool]:
     """Keep block versions; False where block and version were there already. A version is immutable, so a changed block
     is a new version; ``live`` puts it live at once."""
-    await _take_turns(tx, {row.controller_id for row in rows})
+    await take_turns(tx, {row.controller_id for row in rows})
     new = []
     for row in rows:
         await tx.execute(
@@ -114,10 +116,16 @@ async def put_versions(tx: Transaction, rows: Sequence[BlockRow]) -> list[bool]:
 
 
 async def go_live(tx: Transaction, rows: Sequence[GoLive]) -> list[int]:
-    """Change which versions are live and return the new revisions; raises :class:`NotFound` for an unknown version."""
-    await _take_turns(tx, {row.controller_id for row in rows})
+    """Change which versions are live and return the new revisions.
+
+    Raises :class:`NotFound` for an unknown version, and :class:`Conflict` while a running test pins another one.
+    """
+    await take_turns(tx, {row.controller_id for row in rows})
     revisions = []
     for row in rows:
+        version, key = (await _pinned(tx, row.controller_id)).get(row.block_id, (row.version, ""))
+        if version != row.version:
+            raise Conflict(f"the running test {key} pins version {version} of this block: stop it first")
         if not await tx.fetch(
             "UPDATE block SET live_version = $3 WHERE controller_id = $1 AND block_id = $2"
             " AND (CAST($3 AS bigint) IS NULL OR EXISTS (SELECT 1 FROM block_version b"
@@ -125,17 +133,31 @@ async def go_live(tx: Transaction, rows: Sequence[GoLive]) -> list[int]:
             (row.controller_id, row.block_id, row.version),
         ):
             raise NotFound("no such block version")
-        revisions.append(await _raise_revision(tx, row.controller_id))
+        revisions.append(await raise_revision(tx, row.controller_id))
     return revisions
 
 
-async def _take_turns(tx: Transaction, controllers: set[bytes]) -> None:
+async def _pinned(tx: Transaction, controller_id: bytes) -> dict[bytes, tuple[int, str]]:
+    """The version that running tests pin, by block, with the test's key."""
+    rows = await tx.fetch(
+        "SELECT key, settings FROM experiment WHERE controller_id = $1 AND state = 'running' AND kind = 'test'",
+        (controller_id,),
+    )
+    return {
+        bytes.fromhex(arm["block_id"]): (arm["version"], row["key"])
+        for row in rows
+        for arm in orjson.loads(row["settings"])["arms"]
+        if arm["block"]
+    }
+
+
+async def take_turns(tx: Transaction, controllers: set[bytes]) -> None:
     """One change of a company's catalogue at a time, in every process."""
     for controller_id in sorted(controllers):
         await tx.exclusive(f"catalogue {controller_id.hex()}")
 
 
-async def _raise_revision(tx: Transaction, controller_id: bytes) -> int:
+async def raise_revision(tx: Transaction, controller_id: bytes) -> int:
     rows = await tx.fetch(
         "INSERT INTO catalogue (controller_id, revision) VALUES ($1, 1)"
         " ON CONFLICT (controller_id) DO UPDATE SET revision = catalogue.revision + 1 RETURNING revision",
@@ -162,6 +184,20 @@ async def catalogue(reads: Reads, controller_id: bytes) -> Catalogue:
         tuple(row["content"] for row in purposes),
         tuple(row["content"] for row in live),
     )
+
+
+async def contents(reads: Reads, controller_id: bytes, pins: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
+    """The contents of block versions, by (slug, version); what there is none of is left out."""
+    rows = await reads.fetch_rows(
+        "WITH {rows} SELECT b.slug, t.version, t.content FROM v"
+        " JOIN block b ON b.controller_id = $1 AND b.slug = v.slug"
+        " JOIN block_version t ON t.controller_id = b.controller_id AND t.block_id = b.block_id"
+        " AND t.version = v.version",
+        "slug text, version int",
+        sorted(set(pins)),
+        (controller_id,),
+    )
+    return {(row["slug"], row["version"]): row["content"] for row in rows}
 
 
 async def revisions(reads: Reads) -> dict[bytes, int]:

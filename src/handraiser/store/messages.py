@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import orjson
 
+from handraiser.core.assignment import Draw
 from handraiser.store.database import Transaction
 from handraiser.store.sql import Reads, Row, to_json
 
@@ -16,7 +17,8 @@ Barred = Literal["", "objected", "withdrawn", "suppressed"]
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """What one email wants to know. ``lookup`` is :func:`handraiser.core.mailbox.lookup` of its reader."""
+    """What one email wants to know. ``lookup`` is :func:`handraiser.core.mailbox.lookup` of its reader; ``experiments``
+    says that its first exposures matter."""
 
     controller_id: bytes
     shop_id: bytes
@@ -24,6 +26,7 @@ class LookUp:
     external_id: str | None = None
     idempotency_key: str | None = None
     order_id: str = ""
+    experiments: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Known:
     email channel, by purpose, and ``standing_since`` when each state came to be (ms). ``barred`` says why nobody of
     this customer may be asked: this subject or another of the same customer id objected or withdrew, or the address is
     suppressed. ``paused_until`` is when its break ends (ms); ``told_at`` when the company's other systems last told
-    what they know, of whomever (ms).
+    what they know, of whomever (ms). ``drawn`` are its first exposures by experiment, where they were asked for.
     """
 
     subject_id: bytes | None = None
@@ -90,6 +93,7 @@ class Known:
     told_at: int | None = None
     paused_until: int = 0
     replay: Replay | None = None
+    drawn: Mapping[bytes, Draw] = field(default_factory=dict)
 
 
 # One statement, so one snapshot: a standing newer than the version read with it could slip past the compare at commit.
@@ -118,12 +122,18 @@ SELECT who.n, who.own, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, NUL
 FROM who JOIN standing d ON d.controller_id = who.controller_id AND d.subject_id = who.subject_id
 WHERE d.channel = 'email'
 """
+# Where a test runs: the experiment in the place of the subject, arm and version of the weights in that of two numbers.
+_EXPERIMENTING = f"""{_LOOK_UP}UNION ALL
+SELECT v.n, 0, e.experiment_id, e.arm, NULL, e.weights_version, NULL, 0, 0, NULL, NULL, NULL, NULL, '', NULL, NULL
+FROM v JOIN subject s ON s.controller_id = v.controller_id AND s.lookup = v.lookup
+JOIN exposure e ON e.controller_id = s.controller_id AND e.subject_id = s.subject_id
+"""
 
 
 async def look_up(tx: Reads, keys: Sequence[LookUp]) -> list[Known]:
     """Everything known for each key, in one statement (two when something is replayed)."""
     rows = await tx.fetch_rows(
-        _LOOK_UP,
+        _EXPERIMENTING if any(key.experiments for key in keys) else _LOOK_UP,
         "n int, controller_id id, shop_id id, lookup bytes, external_id text, key text, order_id text",
         [
             (n, k.controller_id, k.shop_id, k.lookup, k.external_id or None, k.idempotency_key, k.order_id)
@@ -133,8 +143,12 @@ async def look_up(tx: Reads, keys: Sequence[LookUp]) -> list[Known]:
     heads: list[Row | None] = [None] * len(keys)
     standings: list[dict[str, tuple[str, int]]] = [{} for _ in keys]
     states: list[set[str]] = [set() for _ in keys]
+    draws: list[dict[bytes, Draw]] = [{} for _ in keys]
     for row in rows:
         n = row["n"]
+        if row["purpose"] == "":
+            draws[n][row["subject_id"]] = Draw(row["version"], row["orders_seen"])
+            continue
         if row["purpose"] is None:
             heads[n] = row
             continue
@@ -143,12 +157,18 @@ async def look_up(tx: Reads, keys: Sequence[LookUp]) -> list[Known]:
             standings[n][row["purpose"]] = (row["state"], row["since"])
     replays = await _replays(tx, keys, heads)
     return [
-        _known(head, standing, state, replay)
-        for head, standing, state, replay in zip(heads, standings, states, replays, strict=True)
+        _known(head, standing, state, replay, drawn)
+        for head, standing, state, replay, drawn in zip(heads, standings, states, replays, draws, strict=True)
     ]
 
 
-def _known(head: Row | None, standing: dict[str, tuple[str, int]], states: set[str], replay: Replay | None) -> Known:
+def _known(
+    head: Row | None,
+    standing: dict[str, tuple[str, int]],
+    states: set[str],
+    replay: Replay | None,
+    drawn: dict[bytes, Draw],
+) -> Known:
     assert head is not None, "every key has its row"
     barred: Barred = ""
     if "objected" in states:
@@ -170,6 +190,7 @@ def _known(head: Row | None, standing: dict[str, tuple[str, int]], states: set[s
         told_at=head["told_at"],
         paused_until=head["paused_until"] or 0,
         replay=replay,
+        drawn=drawn,
     )
 
 

@@ -1,7 +1,8 @@
 """The one record of a message: with its Idempotency-Key, its order, its asks and its outbox rows, in one transaction.
 
 The look-up that decided the message carried a version of the subject's state. If that moved (another email asked, or
-the customer answered), the row is :class:`Lost`, nothing of it is written, and the caller decides again.
+the customer answered), or another email meanwhile exposed the subject to another arm of the same test, the row is
+:class:`Lost`, nothing of it is written, and the caller decides again.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import Any
 
 import orjson
 
-from handraiser.store import messages, outbox
+from handraiser.store import experiments, messages, outbox
 from handraiser.store.database import Transaction
+from handraiser.store.experiments import Exposed, Exposure
 from handraiser.store.messages import Ask, StoredMessage, get, read_asks
 from handraiser.store.outbox import OutboxRow
 from handraiser.store.sql import to_json
@@ -57,6 +59,7 @@ class Recording:
     idempotency_key: str | None = None
     request_hash: bytes = b""
     outbox: tuple[OutboxRow, ...] = ()
+    exposures: tuple[Exposure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +117,12 @@ async def record(tx: Transaction, rows: Sequence[Recording]) -> list[Outcome]:
         outcomes[n] = replay
     open_rows = [n for n in range(len(rows)) if outcomes[n] is None and n not in followers]
     states = await _states(tx, [rows[n] for n in open_rows])
+    drawn = await _drawn(tx, [rows[n] for n in open_rows], states)
     kept: list[tuple[Recording, _State]] = []
     for n in open_rows:
         row = rows[n]
         state = states.get((row.message.controller_id, row.lookup))
-        if state is None or _moved(row, state):
+        if state is None or _moved(row, state) or not _same_arms(row, state, drawn):
             outcomes[n] = Lost()
             continue
         if row.asks_added:
@@ -142,6 +146,23 @@ def _moved(row: Recording, state: _State) -> bool:
     return row.version_seen is not None and (
         row.version_seen != state.version or row.message.subject_id != state.subject_id
     )
+
+
+async def _drawn(
+    tx: Transaction, rows: Sequence[Recording], states: Mapping[tuple[bytes, bytes], _State]
+) -> dict[tuple[bytes, bytes, bytes], int]:
+    """The arms that the subjects of new exposures have already; theirs stay locked with their states."""
+    exposed = [(row.message.controller_id, row.lookup) for row in rows if row.exposures]
+    return await experiments.stored(tx, [(key[0], states[key].subject_id) for key in exposed if key in states])
+
+
+def _same_arms(row: Recording, state: _State, drawn: dict[tuple[bytes, bytes, bytes], int]) -> bool:
+    """Whether the first exposures are no other than those there are; from now on they are there."""
+    keys = {(row.message.controller_id, state.subject_id, one.experiment_id): one.draw.arm for one in row.exposures}
+    same = all(drawn.get(key, arm) == arm for key, arm in keys.items())
+    if same:
+        drawn.update(keys)
+    return same
 
 
 def _after(leader: Recording, outcome: Outcome | None) -> Outcome:
@@ -231,6 +252,7 @@ async def _write(tx: Transaction, kept: Sequence[tuple[Recording, _State]]) -> N
     await _count_orders(tx, kept)
     changed = {(row.message.controller_id, state.subject_id): state for row, state in kept if state.changed}
     await _keep_states(tx, changed)
+    await experiments.expose(tx, [one for row, state in kept for one in _exposed(row, state)])
     await messages.insert(tx, [(row.message, state.subject_id) for row, state in kept])
     events = [event for row, _ in kept for event in row.outbox]
     if events:
@@ -281,6 +303,12 @@ async def put_right(tx: Transaction, rows: Sequence[NotShown]) -> list[None]:
         sorted((row.controller_id, row.message_id, to_json(row.decision)) for row in rows),
     )
     return [None] * len(rows)
+
+
+def _exposed(row: Recording, state: _State) -> list[Exposed]:
+    message = row.message
+    how = (message.sent_at, message.id, message.shop_id, message.customer_kind, message.touchpoint, message.country)
+    return [Exposed(message.controller_id, state.subject_id, one, *how) for one in row.exposures]
 
 
 async def _write_customers(tx: Transaction, kept: Sequence[tuple[Recording, _State]]) -> None:

@@ -24,6 +24,7 @@ HELD: Mapping[str, tuple[str, str]] = {
     "preference": (_OF_SUBJECT, "purpose"),
     "consent_entry": (_OF_SUBJECT, "seq"),
     "evidence": (_OF_ENTRIES, "created_at"),
+    "exposure": (_OF_SUBJECT, "exposed_at"),
     "orders": (_OF_SUBJECT, "placed_at"),
     "message": (_OF_SUBJECT, "message_id"),
     "click": (_OF_MESSAGES, "at"),
@@ -44,7 +45,8 @@ ERASED: tuple[tuple[str, str], ...] = (
     ("standing", _OF_SUBJECT),
     ("preference", _OF_SUBJECT),
 )
-"""What goes at erasure, in an order in which each finds its rows. The ledger's entries stay, under a pseudonym."""
+"""What goes at erasure, in an order in which each finds its rows. The ledger's entries stay, under a pseudonym, and so
+do first exposures, without their message: results must not change because somebody has left."""
 
 
 async def held(reads: Reads, controller_id: bytes, subject_id: bytes) -> dict[str, list[dict[str, Any]]]:
@@ -60,13 +62,14 @@ async def held(reads: Reads, controller_id: bytes, subject_id: bytes) -> dict[st
 
 
 async def erase(tx: Transaction, controller_id: bytes, subject_id: bytes, now: int) -> None:
-    """Take away the subject's address, look-up and everything else but its entries in the ledger."""
+    """Take away the subject's address, look-up and everything else but its entries in the ledger, and its arms."""
     await tx.fetch(
         f"SELECT version FROM subject_state WHERE {_OF_SUBJECT} {{lock}}",
         (controller_id, subject_id),
     )
     for table, which in ERASED:
         await tx.execute(f"DELETE FROM {table} WHERE {which}", (controller_id, subject_id))
+    await tx.execute(f"UPDATE exposure SET message_id = NULL WHERE {_OF_SUBJECT}", (controller_id, subject_id))
     await tx.execute(
         f"UPDATE subject SET lookup = NULL, address = NULL, erased_at = $3 WHERE {_OF_SUBJECT}",
         (controller_id, subject_id, now),

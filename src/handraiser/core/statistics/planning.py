@@ -19,6 +19,9 @@ _MOST = 2.0
 """The boldest difference that is planned for: three times the rate."""
 
 
+Shorter = Literal["fewer_arms", "bolder_difference", "more_touchpoints", "pool_shops"]
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """What would bring a plan below :data:`LONGEST` days.
@@ -27,7 +30,7 @@ class Proposal:
     that fits, in whole per cent (0.3); of ``more_touchpoints`` and ``pool_shops`` the subjects a day that are needed.
     """
 
-    kind: Literal["fewer_arms", "bolder_difference", "more_touchpoints", "pool_shops"]
+    kind: Shorter
     value: float
 
 
