@@ -376,3 +376,20 @@ async def test_a_yes_is_kept_with_the_wording_of_the_arm_that_was_shown(house: R
         assert (entry["variant"], entry["wording_id"]) == (arm_of(answer), shown["wording_id"])
         wordings.add(entry["wording_id"])
     assert len(wordings) == 2
+
+
+async def test_exposures_are_told_to_who_asks_and_stay_without_their_message_at_erasure(house: Running):
+    await started(house)
+    arm = arm_of(await mailed(house, 7, segments=["vip"]))
+    _, held = await house.get("/v1/customers/7")
+    (told_,) = held["subjects"][0]["exposures"]
+    assert (told_["arm"], told_["segments"], told_["touchpoint"]) == (
+        "ab".index(arm),
+        ["vip"],
+        "email:order_confirmation",
+    )
+    headers = {"Authorization": f"Bearer {house.keys['tents']}"}
+    async with house.session.delete(f"{house.url}/v1/customers/7", headers=headers) as gone:
+        assert gone.status == 200
+    (kept,) = await exposures(house)
+    assert (kept["message_id"], kept["arm"]) == (None, "ab".index(arm))

@@ -196,24 +196,10 @@ def _build(
     pepper = settings.keys("pepper")[-1][:2]
     sealer = Sealer([key[:2] for key in settings.keys("data_keys")])
     metrics, shelf, engine = Metrics(), Shelf(), Engine()
-    publish = _publish(
-        settings,
-        database=database,
-        writer=writer,
-        shelf=shelf,
-        engine=engine,
-        isolate=isolate,
-        words=all_words,
-        clock=now,
-    )
-    shared: dict[str, Any] = {
-        "writer": writer,
-        "links": links,
-        "markets": markets,
-        "sealer": sealer,
-        "clock": now,
-        "new_id": new_id,
-    }
+    base: dict[str, Any] = {"writer": writer, "clock": now, "new_id": new_id}
+    shared = base | {"links": links, "markets": markets, "sealer": sealer}
+    compiling: dict[str, Any] = {"shelf": shelf, "engine": engine, "isolate": isolate, "words": all_words}
+    publish = Publish(database=database, root=settings.templates, **compiling, **base)
     journal = Journal(settings.state_dir / "withdrawals.journal")
     answer = Answer(database=database, journal=journal, pepper=pepper[1], hosting=settings.hosting_networks, **shared)
     enrich = _enrich(publish, answer, reader=reads, shelf=shelf, engine=engine, words=words, pepper=pepper, **shared)
@@ -234,7 +220,7 @@ def _build(
         order_door=OrderDoor(database=database, links=links, order_links=order_links, sealer=sealer, view=enrich.view),
         outbox=outbox,
         publish=publish,
-        experiments=Experiments(database=database, writer=writer, refresh=publish.refresh, clock=now, new_id=new_id),
+        experiments=Experiments(database=database, refresh=publish.refresh, **base),
         report=Report(database, pepper[1]),
         govern=govern,
         desk=Desk.of(database, writer, links=links, sealer=sealer, pepper=pepper, clock=now, new_id=new_id),
@@ -246,10 +232,6 @@ def _build(
         health=Health(metrics, database.answers),
         words=words,
     )
-
-
-def _publish(settings: Settings, **given: Any) -> Publish:
-    return Publish(root=settings.templates, new_id=new_id, **given)
 
 
 def _enrich(publish: Publish, answer: Answer, **shared: Any) -> Enrich:

@@ -55,6 +55,7 @@ _SUBJECT: Json = {
             "messages",
             "visits",
             "counters",
+            "exposures",
             "outgoing",
         ),
         list_of(_ANYTHING),

@@ -20,6 +20,41 @@ from handraiser.settings import Settings
 
 _AT = "/v1/experiments/{experiment_id}"
 _NAME = (Parameter("experiment_id", "path", "The test's key or id", {"type": "string"}, required=True),)
+_ALL = ("All tests", "The shop's and those of all shops of its company, the oldest first; holdouts among them.")
+_ONE = ("One test", "By its key or id, with every version of its weights.")
+_DRAFT = (
+    "Draft a test and see how long it will take",
+    (
+        "Arms pin a block's version and variant, or show nothing (`block: null`), the control first. The plan is "
+        "counted with the traffic of the last four weeks. A draft of the same key is replaced."
+    ),
+    "ExperimentDraft",
+)
+_START = (
+    "Start a test",
+    (
+        "From now on its design never changes, and its blocks take no new version. A test whose plan takes more than "
+        "120 days starts only with `accept_days`; else draft it anew as one of the plan's proposals says."
+    ),
+    "ExperimentStart",
+)
+_WEIGHTS = (
+    "Change weights or coverage",
+    "A new version for customers who come from now on; whoever has an arm keeps it.",
+    "ExperimentWeights",
+)
+_STOP = ("Stop a test", "What was shown before it is shown again.", "")
+_SHIP = (
+    "Ship an arm of a stopped test",
+    "Its variant is the one that is shown from now on, in every shop of the company; other arms' blocks are taken off.",
+    "ExperimentArm",
+)
+_HOLDOUT = (
+    "Keep a share of customers from seeing anything",
+    "So that effects can be measured. Who has seen something stays out of it. 0 ends it.",
+    "Holdout",
+)
+"""What each step is called, what it does, and the schema of what it takes."""
 
 
 class ExperimentDoor:
@@ -29,80 +64,37 @@ class ExperimentDoor:
         self._experiments, self._keys, self._settings = experiments, keys, settings
 
     def operations(self) -> Sequence[Operation]:
-        def post(path: str, handler: Any, summary: str, told: str, request: str) -> Operation:
-            named = path.startswith(_AT)
-            return Operation(
-                "POST",
-                path,
-                handler,
-                "blocks",
-                summary,
-                told,
-                parameters=_NAME if named else (),
-                request=request,
-                answer="Experiment",
-                answers=frozenset({404, 409} if named else {409}),
-            )
-
+        reading = (
+            ("/v1/experiments", self.all, *_ALL, (), "Experiments", frozenset[int]()),
+            (_AT, self.one, *_ONE, _NAME, "Experiment", frozenset({404})),
+        )
+        steps = (
+            ("/v1/experiments", self.draft, *_DRAFT),
+            (f"{_AT}/start", self.start, *_START),
+            (f"{_AT}/weights", self.weigh, *_WEIGHTS),
+            (f"{_AT}/stop", self.stop, *_STOP),
+            (f"{_AT}/ship", self.ship, *_SHIP),
+            ("/v1/experiments/holdout", self.hold_out, *_HOLDOUT),
+        )
         return (
-            post(
-                "/v1/experiments",
-                self.draft,
-                "Draft a test and see how long it will take",
-                "Arms pin a block's version and variant, or show nothing (`block: null`); the first is the control. "
-                "The plan counts with the traffic of the last four weeks. A draft of the same key is replaced.",
-                "ExperimentDraft",
+            *(
+                Operation("GET", path, handler, "blocks", what, told, parameters=names, answer=answer, answers=answers)
+                for path, handler, what, told, names, answer, answers in reading
             ),
-            Operation(
-                "GET",
-                "/v1/experiments",
-                self.all,
-                "blocks",
-                "All tests",
-                "The shop's and those of all shops of its company, the oldest first; holdouts among them.",
-                answer="Experiments",
-            ),
-            Operation(
-                "GET",
-                _AT,
-                self.one,
-                "blocks",
-                "One test",
-                "By its key or id, with every version of its weights.",
-                parameters=_NAME,
-                answer="Experiment",
-                answers=frozenset({404}),
-            ),
-            post(
-                f"{_AT}/start",
-                self.start,
-                "Start a test",
-                "From now on its design never changes, and its blocks take no new version. A test whose plan takes "
-                "more than 120 days starts only with `accept_days`; else draft it anew as one of the proposals says.",
-                "ExperimentStart",
-            ),
-            post(
-                f"{_AT}/weights",
-                self.weigh,
-                "Change weights or coverage",
-                "A new version for customers who come from now on; whoever has an arm keeps it.",
-                "ExperimentWeights",
-            ),
-            post(f"{_AT}/stop", self.stop, "Stop a test", "What was shown before it is shown again.", ""),
-            post(
-                f"{_AT}/ship",
-                self.ship,
-                "Ship an arm of a stopped test",
-                "Its variant is the one that is shown from now on, in every shop of the company; the other arms' "
-                "blocks are taken off.",
-                "ExperimentArm",
-            ),
-            post(
-                "/v1/experiments/holdout",
-                self.hold_out,
-                "Keep a share of customers from seeing anything",
-                "So that effects can be measured. Who has seen something stays out of it. 0 ends it.",
-                "Holdout",
+            *(
+                Operation(
+                    "POST",
+                    path,
+                    handler,
+                    "blocks",
+                    what,
+                    told,
+                    parameters=_NAME if path.startswith(_AT) else (),
+                    request=taken,
+                    answer="Experiment",
+                    answers=frozenset({404, 409} if path.startswith(_AT) else {409}),
+                )
+                for path, handler, what, told, taken in steps
             ),
         )
 

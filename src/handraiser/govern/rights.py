@@ -101,6 +101,7 @@ class Rights:
                 if one is not None
             ],
             "suppressions": [{"scope": one.scope, "since": one.since, "reason": one.reason} for one in found],
+            "exposures": told["exposure"],
             "orders": told["orders"],
             "messages": told["message"],
             "visits": told["click"],
