@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -223,11 +224,12 @@ def test_relay_test_tells_what_a_mail_is_and_why(home: Home, tmp_path: Path):
         b"Return-Path: <bounce@fjell-fjord.example>\nFrom: orders@fjell-fjord.example\nTo: alice@example.com\n"
         b"Subject: Your order 1001\nX-Customer-Type: first\n\nThank you!\nTotal: $1,234.50\n"
     )
-    told = json.loads(home.done("relay", "test", str(mail), "--json"))
+    told = json.loads(home.done("relay", "test", str(mail), "--json", HANDRAISER_ENRICH_SECONDS="30"))
 
     assert told["envelope_from"] == "bounce@fjell-fjord.example"
     assert [one["verdict"] for one in told["rules"]] == ["counts", "no X-Mail-Type"]
-    assert (told["rule"], told["reason"], told["then"]) == ("order", "", "goes on to be enriched")
+    assert (told["rule"], told["then"]) == ("order", "passes as it is: refused")
+    assert "fjell-fjord" in told["detail"], "the shop has rules, but was never added"
     assert told["values"] == {
         "order_number": "1001",
         "order_value": "1234.50",
@@ -247,6 +249,39 @@ def test_relay_test_tells_what_a_mail_is_and_why(home: Home, tmp_path: Path):
     (broken / "shops" / "fjell-fjord" / "rules.toml").write_text("version = 2\n")
     ended = home.run("relay", "test", str(mail), HANDRAISER_TEMPLATES_DIR=str(broken))
     assert "fjell-fjord/rules.toml:1:1: /version" in ended.stderr
+
+
+def test_relay_test_shows_the_whole_decision_and_keeps_nothing(served: tuple[Home, str, str], templates: Path):
+    home, _, _ = served
+    folder = templates / "shops" / "my-shop"
+    folder.mkdir()
+    (folder / "rules.toml").write_text(
+        'version = 1\n[[rules]]\nid = "order"\ntype = "order_confirmation"\n'
+        'match = { from = "orders@my-shop.example" }\nextract = { country = { header = "X-Country" } }\n'
+    )
+    mail = home.folder / "order.eml"
+    raw = (
+        b"From: orders@my-shop.example\nTo: alice@example.com\nSubject: Your order 1001\nX-Country: US\n"
+        b"Content-Type: text/html\n\n<body><h1>Thank you!</h1><p>Imprint, unsubscribe</p></body>\n"
+    )
+    mail.write_bytes(raw)
+    try:
+        told = json.loads(home.done("relay", "test", str(mail), "--json"))
+        in_words = home.done("relay", "test", str(mail))
+        mail.write_bytes(raw.replace(b"US", b"DE"))
+        elsewhere = json.loads(home.done("relay", "test", str(mail), "--json"))
+    finally:
+        shutil.rmtree(folder)
+
+    assert (told["reason"], told["then"]) == ("", "goes on with what was placed")
+    assert "ask" in {one["slot"] for one in told["placements"]}
+    assert told["where"] == {"html": "body_end, before </body>"}
+    assert re.search(r"where +html: body_end", in_words)
+    assert ("ask", "market") in {(one["slot"], one["reason"]) for one in elsewhere["skipped"]}
+    assert all(one["remedy"] for one in elsewhere["skipped"])
+    with sqlite3.connect(home.folder / ".state" / "handraiser.db") as database:
+        (kept,) = database.execute("SELECT COUNT(*) FROM message WHERE country = 'DE' OR order_id = ''").fetchone()
+    assert kept == 0
 
 
 def test_check_says_which_secrets_replicas_lack(home: Home):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import logging
 import os
@@ -92,6 +93,8 @@ class Service:
         """One command of the CLI, answered in JSON's types."""
         if name == "why":
             return await self.report.why(**arguments)
+        if name == "relay.rehearse":
+            return await self._rehearsed(**arguments)
         if name in Results.COMMANDS:
             return await self.results.command(name)
         if name in Prove.COMMANDS:
@@ -104,6 +107,12 @@ class Service:
             await self.publish.put_starter(shop.controller.id)
             await self.publish.refresh()
         return answer
+
+    async def _rehearsed(self, mail: str, sender: str, shop: str | None) -> dict[str, Any]:
+        """A mail (base64) under the rules as they stand in the files now, of one shop or of all."""
+        rules, _ = read_shop_rules(self.settings.templates)
+        chosen = [one for one in rules if shop in (None, one.shop)]
+        return await self.finish.rehearsed(base64.b64decode(mail), sender, chosen)
 
 
 def complete(settings: Settings) -> Settings:

@@ -297,10 +297,10 @@ def relay() -> None:
 @as_json
 @click.pass_context
 def relay_test(context: click.Context, mail: Path, shop: str | None, sender: str | None, as_json: bool) -> None:
-    """Show which rule a mail falls under, what is read out of it, and why it would pass as it is.
+    """Show the whole decision about a mail: its rule, what is read out, what would be placed where, or why not.
 
-    Needs no server and no database, and sends nothing.
+    Records and sends nothing.
     """
     from handraiser.commands import relay_test as test_mail
 
-    print_value(test_mail(settings_of(context), mail, shop, sender), as_json=as_json)
+    print_value(run(test_mail(settings_of(context), mail, shop, sender)), as_json=as_json)

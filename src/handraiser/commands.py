@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -169,9 +170,10 @@ async def _opened(settings: Settings) -> Database:
     )
 
 
-def relay_test(settings: Settings, mail: Path, shop: str | None, sender: str | None) -> dict[str, Any]:
+async def relay_test(settings: Settings, mail: Path, shop: str | None, sender: str | None) -> dict[str, Any]:
     """What the relay would make of a mail in a file: for each rule what speaks against it, the rule that counts, what
-    is read out, and why the mail would pass as it is ("" where it goes on to be enriched).
+    is read out, what this installation would decide for the mail's reader and where that would stand, and why the mail
+    would pass as it is ("" where it would be enriched).
 
     Without ``sender`` the Return-Path is the envelope's sender, else the From; the To is its recipient. Raises
     :class:`TemplateRefused` when a rules file has faults.
@@ -199,7 +201,12 @@ def relay_test(settings: Settings, mail: Path, shop: str | None, sender: str | N
         "rules": list(_verdicts(rules, heading, found)),
         "reason": found.reason if isinstance(found, Unrecognised) else "" if reader else "to_differs",
     }
-    told["then"] = f"passes as it is: {told['reason']}" if told["reason"] else "goes on to be enriched"
+    decision: dict[str, Any] = {}
+    if not told["reason"]:
+        arguments = {"mail": base64.b64encode(raw).decode(), "sender": sender, "shop": shop}
+        decision = await run_command(settings, "relay.rehearse", arguments)
+        told["reason"] = decision["reason"]
+    told["then"] = f"passes as it is: {told['reason']}" if told["reason"] else "goes on with what was placed"
     if isinstance(found, Unrecognised):
         return told
     rule = found.rule
@@ -214,6 +221,7 @@ def relay_test(settings: Settings, mail: Path, shop: str | None, sender: str | N
         "copies": list(rule.copies),
         "signed": found.signed,
         "signed_anew": rule.dkim.policy == "resign",
+        **decision,
     }
 
 

@@ -26,6 +26,7 @@ from handraiser.core.splice.finished import (
     Blocks,
     Finished,
     Passes,
+    placed_in_mail,
     put_into_mail,
     put_into_parts,
 )
@@ -103,13 +104,34 @@ class Finish:
             return Passed(raw, found.reason, _WHY.get(found.reason, ""))
         return await self._mail(shop, raw, reader, told_context(told), options, found)
 
-    async def recognised(self, raw: bytes, found: Recognised, reader: str) -> Passed[bytes]:
+    async def recognised(self, raw: bytes, found: Recognised, reader: str, *, dry_run: bool = False) -> Passed[bytes]:
         """A whole mail that falls under a rule, for the one reader of its envelope."""
         try:
             shop = await self._shop_of(found.shop)
         except HandraiserError as error:
             return Passed(raw, "refused", str(error))
-        return await self._mail(shop, raw, reader, {}, Options(fail_open=True), found)
+        return await self._mail(shop, raw, reader, {}, Options(fail_open=True, dry_run=dry_run), found)
+
+    async def rehearsed(self, raw: bytes, sender: str, rules: Sequence[ShopRule]) -> dict[str, Any]:
+        """What a mail from an envelope's sender would get under these rules, in JSON's types: the whole decision, and
+        where its blocks would stand. Nothing is recorded."""
+        heading = heading_of(raw, sender)
+        found = await self._isolated(recognise, raw, sender, candidates(rules, heading), max_bytes=self._max_bytes)
+        if not isinstance(found, Recognised):
+            return {"reason": found.reason, "detail": _WHY.get(found.reason, "")}
+        passed = await self.recognised(raw, found, sole_address(heading.only("to")), dry_run=True)
+        told: dict[str, Any] = {"reason": passed.reason, "detail": passed.detail}
+        composed = passed.composed
+        if composed is None:
+            return told
+        if not passed.reason and (blocks := _blocks(composed)):
+            made = await self._isolated(placed_in_mail, raw, blocks, found.rule.place, signed_ok=found.signed)
+            told["where"] = {} if isinstance(made, Passes) else made.where
+        placed = [
+            {name: one for name, one in p.as_json().items() if name != "url"} for p in composed.decision.placements
+        ]
+        skipped = [one.as_json() for one in composed.decision.skipped]
+        return told | {"replayed": composed.replayed, "placements": placed, "skipped": skipped}
 
     async def not_sent(self, passed: Passed[bytes], why: str) -> None:
         """The mail goes out as it came after all: nothing was shown. Raises :class:`StoreError`."""

@@ -18,7 +18,8 @@ from handraiser.errors import HandraiserError
 
 log = logging.getLogger("handraiser.control")
 
-LINE_BYTES = 4_000_000
+LINE_BYTES = 40_000_000
+"""Room for a mail in base64."""
 ANSWER_SECONDS = 60.0
 SOCKET_NAME = "control.sock"
 

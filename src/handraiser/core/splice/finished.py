@@ -51,11 +51,26 @@ class Finished:
     text: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A mail with its blocks; ``where`` they stand, in words, by part (``html``, ``text``)."""
+
+    content: bytes
+    where: dict[str, str]
+
+
 def put_into_mail(raw: bytes, blocks: Blocks, place: Place = ANYWHERE, *, signed_ok: bool = False) -> bytes | Passes:
     """The mail with the blocks in its HTML and in its text, everything else byte for byte as it was.
 
     ``signed_ok`` also takes mail whose signature this breaks.
     """
+    made = placed_in_mail(raw, blocks, place, signed_ok=signed_ok)
+    return made if isinstance(made, Passes) else made.content
+
+
+def placed_in_mail(raw: bytes, blocks: Blocks, place: Place = ANYWHERE, *, signed_ok: bool = False) -> Placed | Passes:
+    """As :func:`put_into_mail`, and where in each part the blocks stand."""
+    where: dict[str, str] = {}
     mail = mime.read(raw, signed_ok=signed_ok)
     if isinstance(mail, Untouchable):
         return Passes(mail.reason)
@@ -65,10 +80,18 @@ def put_into_mail(raw: bytes, blocks: Blocks, place: Place = ANYWHERE, *, signed
         if isinstance(spliced, Passes):
             return spliced
         html = (spliced.offset, spliced.inserted)
+        where["html"] = f"{spliced.place}, {_before(mail.html.text, spliced.offset)}"
     if mail.text is not None and (place.text != "none" or mail.html is None):
         text = (_in_text(mail.text.text, place), blocks.text)
+        where["text"] = _before(mail.text.text, text[0])
     result = mime.splice(mail, html=html, text=text)
-    return Passes(result.reason) if isinstance(result, Untouchable) else result
+    return Passes(result.reason) if isinstance(result, Untouchable) else Placed(result, where)
+
+
+def _before(text: str, at: int) -> str:
+    """What a place stands before, in its own words."""
+    following = " ".join(text[at : at + 200].split())[:60]
+    return f"before {following}" if following else "at the end"
 
 
 def put_into_parts(parts: Finished, blocks: Blocks, place: Place = ANYWHERE) -> Finished | Passes:
