@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 
 from browsing import a_visitor
 from emails import SHOPS, filled, rich
-from handraiser.core.splice.foreign import ForeignBlock, foreign_block
+from handraiser.core.splice.foreign import ForeignBlock, foreign_block, insists
 from handraiser.core.splice.html import Spliced, splice
 from shop_mails import MAILS
 
@@ -24,10 +24,11 @@ COLUMN = {"dark": 640, "magento": 660, "opencart": 680, "placeholders": 780, "pr
 """How wide each mail's column is on a large screen, in pixels, where it is not 600."""
 
 
-def _ask(slug: str, locale: str) -> ForeignBlock:
+def _ask(slug: str, locale: str, *, firm: bool = False) -> ForeignBlock:
     brand = SHOPS[slug].brand
     (parts,) = filled(slug, locale, rich("order_confirmation"), (("newsletter-after-order", "a"),)).slots.values()
-    return foreign_block(*parts, background=brand.surface, color=brand.text, link_color=brand.primary, font=brand.font)
+    colours = {"background": brand.surface, "color": brand.text, "link_color": brand.primary}
+    return foreign_block(*parts, **colours, font=brand.font, firm=firm)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,24 @@ def test_the_block_can_be_read_in_every_mail(page: Page, enriched: dict[str, str
     found = Axe().run(page, context="[data-handraiser]", options={"runOnly": ["color-contrast"]}).response
 
     assert found["violations"] == []
+    assert found["passes"]
+
+
+def test_rules_of_a_page_for_dark_screens_leave_the_block_readable(page: Page):
+    dark = "body { background: #222 !important } p, h1, h2, div, span, td, a { color: #fff !important }"
+    page.emulate_media(color_scheme="dark")
+    mail = MAILS["shopify"].replace(
+        "</head>", f"<style>@media (prefers-color-scheme: dark) {{ {dark} }}</style></head>"
+    )
+    done = splice(mail, _ask("fjell-fjord", "en", firm=insists(mail)))
+    assert isinstance(done, Spliced)
+    page.set_content(done.html)
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(34, 34, 34)"
+
+    found = Axe().run(page, context="[data-handraiser]", options={"runOnly": ["color-contrast"]}).response
+    page.emulate_media(color_scheme="no-preference")
+
+    assert found["violations"] == found["incomplete"] == [], "white on white is incomplete"
     assert found["passes"]
 
 

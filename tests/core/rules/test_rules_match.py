@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from handraiser.core.rules.file import read_rules
-from handraiser.core.rules.match import Heading, ShopRule, candidates, objection, settle
+from handraiser.core.rules.match import Heading, ShopRule, candidates, heading_of, objection, settle
 
 RULES = [
     ShopRule("tents", rule)
@@ -63,6 +63,12 @@ def test_every_condition_must_hold_and_what_does_not_is_told():
     assert objection(BY_SUBJECT, heading(**{"from": "a@tents.example"}, subject="Hello")) == "another Subject"
     assert objection(BY_SUBJECT, heading(**{"from": "a@boats.example"}, subject="Order 7")) == "another From"
     assert objection(OFF, heading(**{"from": "a@tents.example"})) == "switched off"
+
+
+def test_a_heading_begins_behind_the_line_of_an_mbox():
+    heading = heading_of(b"From orders@tents.example Fri Nov 27 05:00:00 2026\nTo: alice@example.com\n\nTo: x\n", "")
+
+    assert heading.only("to") == "alice@example.com"
 
 
 def test_the_null_sender_is_nobodys():

@@ -8,7 +8,7 @@ import pytest
 
 from emails import SHOPS, choices, filled, rich
 from handraiser.core.splice.document import Document
-from handraiser.core.splice.foreign import ForeignBlock, dressed, foreign_block
+from handraiser.core.splice.foreign import ForeignBlock, dressed, foreign_block, insists
 from handraiser.core.splice.html import Spliced, splice
 from handraiser.core.splice.places import Place
 from shop_mails import MAILS
@@ -100,6 +100,19 @@ def test_a_block_brings_its_own_ground_and_colour():
         assert 'bgcolor="#fafafa"' in made
         assert "background-color:#fafafa;color:#010203" in made
         assert "&#34;Open" in made
+
+
+def test_colours_that_a_page_insists_on_do_not_win_over_the_blocks():
+    assert insists("<style>@media (prefers-color-scheme: dark) { p { color: #FFF !important } }</style>")
+    assert not insists("<style>p { color: #fff; margin: 0 !important }</style>")
+
+    block = foreign_block('<h2>Hi</h2><p style="background:#eeeeee">x</p><b>y</b>', "", firm=True)
+    assert block.html.count("color:inherit!important;background:transparent!important") == 2
+    assert "color:inherit!important;background:#eeeeee!important" in block.html
+    for place in (Place(0, "css", columns=3), Place(0, "css", width=640)):
+        made = dressed(block, place, "\n")
+        assert "background-color:#ffffff;background-color:#ffffff!important" in made.replace("\n", "")
+        assert "color:#22262a;color:#22262a!important" in made
 
 
 def test_for_outlook_which_knows_no_greatest_width_the_block_has_a_fixed_one():

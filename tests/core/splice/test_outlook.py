@@ -59,6 +59,9 @@ def test_a_condition_is_decided_for_mso_16(condition: str, true: bool):
         ("a<![endif]-->b", "a<![endif]-->b"),
         ("a<!--[if mso]>b", "ab"),
         ("a<!--[if !mso]>b", "a"),
+        ("a<!--[if gte mso 9]><xml><w:Zoom/></xml><xml><o:PNG/></xml>b<![endif]-->c", "abc"),
+        ("a<!--[if mso]><xml>b<![endif]--></xml>c", "a<xml>b</xml>c"),
+        ("<xml>a</xml><!--[if mso]>b<![endif]--><xml>c</xml>", "<xml>a</xml>b<xml>c</xml>"),
     ],
 )
 def test_what_is_for_outlook_is_opened_and_what_is_kept_from_it_left_out(html: str, seen: str):

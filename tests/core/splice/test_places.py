@@ -245,6 +245,8 @@ def test_no_shops_mail_is_too_much(shop: str):
         ("<b></b>" * 5000, ""),
         ("<font>" * 200 + "<p>x" * 2000, "too_deep"),
         ("</div>" * 5000, ""),
+        ("<!--[if gte mso 9]><xml>" + "<w:Exception/>" * 400 + "</xml><![endif]--><p>Thanks</p>", ""),
+        ("<!--[if gte mso 9]>" + "<w:Exception/>" * 400 + "<![endif]--><p>Thanks</p>", "too_deep"),
     ],
 )
 def test_depth_is_told_without_a_tree(html: str, told: str):

@@ -172,6 +172,13 @@ def test_a_mail_that_cannot_be_enriched_is_refused_with_its_reason(mail: str, re
         '<div style="opacity: 0">{}</div>',
         '<div style="mso-hide:all">{}</div>',
         "<div hidden>{}</div>",
+        '<div style="position:absolute; left:-9999px">{}</div>',
+        '<div style="text-indent: -999px">{}</div>',
+        '<div style="transform: scale(0)">{}</div>',
+        '<div style="clip:rect(0 0 0 0)">{}</div>',
+        '<div style="width:1px;overflow:hidden">{}</div>',
+        '<div style="opacity:.01">{}</div>',
+        "<progress>{}</progress>",
         "<style>.phone {{ display: none }}</style><div class='phone'>{}</div>",
         "<style>@media (max-width:600px) {{ .wide {{ display:none!important }} }}</style><div class='wide'>{}</div>",
         "<!--[if !mso]><!--><div>{}</div><!--<![endif]-->",
@@ -187,6 +194,21 @@ def test_a_marker_where_somebody_would_not_see_the_block_is_passed_over(hidden: 
     mail = f"<body>{hidden.format('<!-- handraiser:slot -->')}<p>Thanks</p></body>"
 
     assert _spliced(mail).place == "body_end"
+
+
+def test_a_rule_that_would_hide_what_is_in_the_block_hides_the_block():
+    for hidden in ("table", "td", "p", "div > p", "a"):
+        done = splice(f"<style>{hidden} {{ display: none }} .phone {{ display: none }}</style><b>Thanks</b>", ASK)
+        assert isinstance(done, Refused)
+        assert "a style sheet hides the block" in done.objections[0]
+
+
+@pytest.mark.parametrize("mail", ["<html><p>Thanks</p>{}</html>", "<html>Thanks{}</html>\n", "<p>Thanks{}</p></html>"])
+def test_a_page_without_body_tags_takes_the_block_before_its_end(mail: str):
+    done = _spliced(mail.format(""))
+
+    assert done.place == "body_end"
+    assert done.html[done.offset + len(done.inserted) :].startswith("</html>")
 
 
 def test_a_place_that_tears_what_outlook_sees_is_refused():

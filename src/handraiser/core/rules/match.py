@@ -11,6 +11,7 @@ from handraiser.core.rules.file import Rule
 from handraiser.core.rules.json_ld import has_type, nodes
 from handraiser.core.rules.pattern import find
 from handraiser.core.splice.mime_fields import Field, decoded
+from handraiser.core.splice.mime_parts import after_mbox_line
 
 HEADER_LENGTH = 1000
 """How much of a header is searched."""
@@ -39,7 +40,7 @@ class Heading:
 def heading_of(raw: bytes, sender: str) -> Heading:
     """The heading of a mail as it came, without a look at its body. Of broken headers what comes first is told."""
     fields: list[Field] = []
-    at = 0
+    at = after_mbox_line(raw)
     while match := _FIELD.match(raw, at):
         fields.append((match[1].decode("ascii").lower(), match[2]))
         at = match.end()

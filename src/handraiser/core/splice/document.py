@@ -10,6 +10,8 @@ from typing import Literal
 
 import turbohtml
 
+from handraiser.core.splice.outlook import without_data
+
 TAGS = 60_000
 """Most tags that are read: about two seconds' work."""
 DEPTH = 256
@@ -34,14 +36,18 @@ _INLINE = _FORMATTING | names(
     "abbr bdi bdo br cite del dfn img ins kbd label mark q samp span sub sup svg time var wbr"
 )
 _HIDING = re.compile(
-    r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|mso-hide\s*:\s*all"
-    r"|opacity\s*:\s*0(?:\.0*)?\s*(?:;|!|$)|(?:max-)?(?:height|width)\s*:\s*0(?:px|em|pt|%)?\s*(?:;|!|$))"
+    r"(?:^|;)\s*(?:display\s*:\s*none|(?:content-)?visibility\s*:\s*(?:hidden|collapse)|mso-hide\s*:\s*all"
+    r"|opacity\s*:\s*(?:0|0?\.0\d*)\s*(?:;|!|$)|(?:max-)?(?:height|width)\s*:\s*0(?:px|em|pt|%)?\s*(?:;|!|$)"
+    r"|max-height\s*:\s*1px|(?:left|top|(?:margin|text)-[a-z]+)\s*:\s*-\d{3}|clip(?:-path)?\s*:"
+    r"|transform\s*:\s*scale[xy]?\(0\s*[,)])"
 )
+_CLIPPED = re.compile(r"(?:^|;)\s*(?:height|width)\s*:\s*1px")
 
 
 def hides(style: str) -> bool:
     """Whether an inline style keeps its element from being seen."""
-    return bool(_HIDING.search(style.lower()))
+    style = style.lower()
+    return bool(_HIDING.search(style)) or ("overflow" in style and bool(_CLIPPED.search(style)))
 
 
 @dataclass(slots=True, eq=False)
@@ -193,7 +199,7 @@ def burden(html: str) -> Literal["", "too_large", "too_deep"]:
 
     One pass over the tags without a tree, so an estimate; what it lets through wrongly ends at the worker's time limit.
     """
-    tags = _TAG.findall(html)
+    tags = _TAG.findall(without_data(html))
     if len(tags) > TAGS:
         return "too_large"
     opened: list[str] = []

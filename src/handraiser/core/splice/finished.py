@@ -117,7 +117,7 @@ def _in_text(text: str, place: Place) -> int:
 
 def _spliced(html: str, blocks: Blocks, place: Place) -> Spliced | Passes:
     # The parsers are loaded in the isolated process alone: the serving process imports this module for its words.
-    from handraiser.core.splice.foreign import foreign_block
+    from handraiser.core.splice.foreign import foreign_block, insists
     from handraiser.core.splice.html import Refused, splice
     from handraiser.core.splice.places import PlaceRules, Selector
 
@@ -128,6 +128,7 @@ def _spliced(html: str, blocks: Blocks, place: Place) -> Spliced | Passes:
         color=blocks.color,
         link_color=blocks.link_color,
         font=blocks.font,
+        firm=insists(html),
     )
     rules = PlaceRules(tuple(Selector(one.selector, one.position) for one in place.css), place.anchors)
     spliced = splice(html, block, rules)

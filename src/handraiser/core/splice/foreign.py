@@ -30,8 +30,10 @@ _AS_AROUND = (
 _MAX_WIDTH = re.compile(r"max-width:\d+px;?")
 _RESET = (
     "font-family:{font};font-size:16px;font-style:normal;font-weight:normal;letter-spacing:normal;line-height:1.5;"
-    "text-decoration:none;text-transform:none;white-space:normal;overflow-wrap:anywhere"
+    "text-decoration:none;text-indent:0;text-transform:none;white-space:normal;overflow-wrap:anywhere"
 )
+_INSISTS = re.compile(r"(?:color|background)[^;{}]{0,200}!\s*important", re.IGNORECASE)
+_COLOUR = re.compile(r"(?:^|;)\s*(color|background)(?:-color)?\s*:\s*([^;!]+)")
 _SPACE = re.compile(r"(?<!\[if)[ \r\n]")
 _LAYOUT = 'role="presentation" border="0" cellpadding="0" cellspacing="0"'
 _FOR_OUTLOOK = (
@@ -46,7 +48,7 @@ class ForeignBlock:
     """A block for foreign mail: an HTML fragment in ASCII that stands in any flow content, and its plain text.
 
     ``background`` and ``color`` are CSS colours (``#rrggbb``), ``font`` a CSS font stack: what the fragment assumes of
-    its surroundings, and therefore brings with it.
+    its surroundings, and therefore brings with it. ``firm`` means that the colours are ``!important``.
     """
 
     html: str
@@ -54,6 +56,13 @@ class ForeignBlock:
     background: str = "#ffffff"
     color: str = "#22262a"
     font: str = "Helvetica, Arial, sans-serif"
+    firm: bool = False
+
+
+def insists(html: str) -> bool:
+    """Whether a page has colours that are ``!important``, as those for dark screens are: they win over a block's inline
+    colours, and leave white letters on its white ground."""
+    return bool(_INSISTS.search(html))
 
 
 def foreign_block(
@@ -64,12 +73,14 @@ def foreign_block(
     color: str = "#22262a",
     link_color: str = "",
     font: str = "Helvetica, Arial, sans-serif",
+    firm: bool = False,
 ) -> ForeignBlock:
     """A filled block (HTML as the compiler of our own pages makes it, and text) in its foreign form.
 
     Taken off: what only a page can give meaning (classes, ids, style elements, our page's width) and Outlook's
     comments, which would close those of a page around. Put on: the colour of links, which our page's style sheet gives
-    them, and what keeps rules for bare elements of the page around from reaching in.
+    them, and what keeps rules for bare elements of the page around from reaching in: for a page that :func:`insists`,
+    ``firm`` colours.
     """
     root = turbohtml.parse_fragment(html, "div")
     for node in list(root.descendants):
@@ -80,10 +91,12 @@ def foreign_block(
                 node.decompose()
             else:
                 _stand_alone(node, link_color or color)
+                if firm:
+                    _hold_colours(node)
     for node in root.children:
         if isinstance(node, turbohtml.Element):
             node.attrs["style"] = _MAX_WIDTH.sub("", node.attr("style") or "")
-    return ForeignBlock(_ascii(root.inner_html), text, background, color, font)
+    return ForeignBlock(_ascii(root.inner_html), text, background, color, font, firm)
 
 
 def _stand_alone(node: turbohtml.Element, link_color: str) -> None:
@@ -99,14 +112,25 @@ def _stand_alone(node: turbohtml.Element, link_color: str) -> None:
         node.attrs["style"] = style.rstrip(";")
 
 
+def _hold_colours(node: turbohtml.Element) -> None:
+    """Behind the colours the same as ``!important``: Word's engine reads the first and passes over the second."""
+    style = node.attr("style") or ""
+    told = dict(_COLOUR.findall(style))
+    ground = told.get("background") or node.attr("bgcolor") or "transparent"
+    firm = f"color:{told.get('color', 'inherit')}!important;background:{ground}!important"
+    node.attrs["style"] = f"{style};{firm}".lstrip(";")
+
+
 def dressed(block: ForeignBlock, place: Place, newline: str) -> str:
     """The block as it is inserted at ``place``: ASCII, one element between two comments, lines of about 100 characters.
 
     Line breaks stand only where they are no text of the mail: in the comments and inside the element.
     """
     direction = f' dir="{place.direction}"' if place.direction else ""
-    colours = f"background-color:{block.background};color:{block.color}"
-    style = f"padding:0;border:0;{colours};{_RESET.format(font=block.font)}"
+    ground, colours = f"background-color:{block.background}", f"color:{block.color}"
+    if block.firm:
+        ground, colours = f"{ground};{ground}!important", f"{colours};{colours}!important"
+    style = f"padding:0;border:0;{ground};{colours};{_RESET.format(font=block.font)}"
     opening = f'bgcolor="{block.background}" style="{escape(style)}">'
     if place.columns:
         made = f'<tr {MARK}="block"{direction}><td colspan="{place.columns}" {opening}{block.html}</td></tr>'
@@ -118,7 +142,7 @@ def dressed(block: ForeignBlock, place: Place, newline: str) -> str:
         made = (
             f'<table {MARK}="block" {_LAYOUT}{direction} align="center" width="100%" bgcolor="{block.background}" '
             f'style="width:100%;{width}margin:0 auto;border:0;border-collapse:collapse;'
-            f'background-color:{block.background}"><tbody><tr><td {opening}{inner}</td></tr></tbody></table>'
+            f'{ground}"><tbody><tr><td {opening}{inner}</td></tr></tbody></table>'
         )
     return f"<!--{BEGIN}{newline}-->{_folded(_ascii(made), newline)}<!--{END}{newline}-->"
 

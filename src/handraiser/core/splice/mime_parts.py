@@ -63,10 +63,11 @@ _END = _Delimiter(b"", False, -1, -1)
 
 def scan(raw: bytes, *, max_parts: int, max_depth: int) -> Part:
     """The mail as a tree of parts. Raises :class:`Doubt` where readers could see another tree, or a limit is passed."""
-    return _Scanner(raw, max_parts, max_depth).part(_after_mbox_line(raw), 0, "text/plain", inside=False)
+    return _Scanner(raw, max_parts, max_depth).part(after_mbox_line(raw), 0, "text/plain", inside=False)
 
 
-def _after_mbox_line(raw: bytes) -> int:
+def after_mbox_line(raw: bytes) -> int:
+    """Where the headers begin: behind the ``From `` line of a mail that was taken from an mbox file."""
     if not raw.startswith(b"From "):
         return 0
     end = _LINE_END.search(raw)

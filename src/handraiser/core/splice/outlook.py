@@ -21,8 +21,25 @@ _PIECE = re.compile(
 )
 
 
+def without_data(html: str) -> str:
+    """``html`` without the ``<xml>`` passages in conditional comments: lists of settings that Word writes into every
+    mail and reads as data. As tags of HTML they would count as hundreds of elements inside one another."""
+    parts: list[str] = []
+    at = 0
+    while (start := html.find("<!--[if", at)) >= 0 and (end := html.find("-->", start)) >= 0:
+        comment = html[start:end]
+        first, last = comment.lower().find("<xml"), comment.lower().rfind("</xml>")
+        if 0 <= first < last:
+            parts += [html[at : start + first], comment[last + len("</xml>") :]]
+        else:
+            parts.append(html[at:end])
+        at = end
+    return "".join((*parts, html[at:]))
+
+
 def outlook_view(html: str) -> str:
     """The HTML that Outlook shows: what is for it opened, what is kept from it left out. Linear in the length."""
+    html = without_data(html)
     parts: list[str] = []
     opened: list[tuple[bool, bool]] = []
     """Of each passage begun: whether Outlook shows it, and whether other readers take it for a comment."""

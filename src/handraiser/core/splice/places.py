@@ -30,6 +30,7 @@ _WIDTH = re.compile(r"(?:^|[;\s])(max-)?width\s*:\s*(\d+(?:\.\d+)?)(px|%)")
 _BESIDE = re.compile(r"display\s*:\s*(?:inline-block|table-cell|inline-table)|float\s*:\s*(?:left|right)")
 _DIRECTION = re.compile(r"(?:^|[;\s])direction\s*:\s*(ltr|rtl)")
 _BODY_END = re.compile(r"</body[\s/>]", re.IGNORECASE)
+_PAGE_END = re.compile(r"</html[\s/>]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +148,10 @@ def _before_footer(document: Document, main: int) -> Iterator[Spot]:
 
 
 def _at_body_end(document: Document) -> Iterator[Spot]:
-    """Before ``</body>``, the last one first: a mail put together from whole pages has several."""
+    """Before ``</body>``, the last one first: a mail put together from whole pages has several. Or before ``</html>``:
+    what generates a page by hand often leaves the body's tags out."""
     ends = [match.start() for match in _BODY_END.finditer(document.text)]
+    ends = ends or [match.start() for match in _PAGE_END.finditer(document.text)]
     for at in dict.fromkeys((*ends[:-3:-1], *ends[:1])):
         yield at, document.body
 

@@ -11,8 +11,9 @@ from handraiser.core.splice.foreign import BEGIN, END, MARK
 from handraiser.core.splice.outlook import outlook_view
 
 _NEVER_IN = names(
-    "a applet audio button canvas details dialog frameset head iframe label map math noembed noframes noscript object "
-    "option plaintext pre script select style svg template textarea title video xmp"
+    "a applet audio button canvas caption details dialog frameset head iframe label legend map marquee math meter "
+    "noembed noframes noscript object option plaintext pre progress rt ruby script select style svg template textarea "
+    "title video xmp"
 )
 _BRACE = re.compile(r"([{}])")
 _CSS_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)|<!--|-->", re.DOTALL)
@@ -84,7 +85,7 @@ def _hidden(block: LexborNode, tree: LexborHTMLParser) -> str:
         return f"the block is inside <{min(wrong)}>"
     if any("hidden" in one.attributes or hides(one.attributes.get("style") or "") for one in around):
         return "the block is hidden"
-    ids = {one.mem_id for one in around}
+    ids = {one.mem_id for one in (*around, block, *block.css("*"))}
     named = {name for one in around for name in (one.id or "", *(one.attributes.get("class") or "").split())}
     rules = [
         one for one in _hiding_rules(tree) if not (told := _NAMES.findall(_LAST.split(one)[-1])) or named & {*told}
