@@ -154,9 +154,9 @@ class Started:
 
 
 @contextmanager
-def serving(home: Home, port: int) -> Iterator[Started]:
+def serving(home: Home, port: int, *arguments: str) -> Iterator[Started]:
     """``handraiser serve``, ready."""
-    command = [home.python, "-m", "handraiser", "serve"]
+    command = [home.python, "-m", "handraiser", "serve", *arguments]
     environ = {"HANDRAISER_DRAIN_SECONDS": "0", **home.environ, "HANDRAISER_LISTEN": f"127.0.0.1:{port}"}
     with started(command, home.folder, environ) as service:
         service.until(lambda: status(f"http://127.0.0.1:{port}/readyz") == 200, "readiness")

@@ -60,8 +60,11 @@ cli.add_command(customers)
 @cli.command()
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes (PostgreSQL only).")
 @click.option("--relay", is_flag=True, help="Open the SMTP relay too (relay_listen, relay_next_hop).")
+@click.option(
+    "--worker", type=click.Path(path_type=Path), hidden=True, help="What --workers starts its processes with."
+)
 @click.pass_context
-def serve(context: click.Context, workers: int, relay: bool) -> None:
+def serve(context: click.Context, workers: int, relay: bool, worker: Path | None) -> None:
     """Serve until SIGTERM, then drain.
 
     Readiness goes down first, then what is at work is finished.
@@ -69,16 +72,19 @@ def serve(context: click.Context, workers: int, relay: bool) -> None:
     from handraiser.serving import serve as serve_app
 
     settings = settings_of(context)
-    if workers > 1:
-        if settings.database.startswith("sqlite"):
-            raise click.ClickException(
-                "SQLite carries one process; set HANDRAISER_DATABASE_URL=postgresql://… for more workers."
-            )
+    if workers > 1 and settings.database.startswith("sqlite"):
         raise click.ClickException(
-            "One command runs one worker: start one for each core, on ports of their own behind a load balancer."
+            "SQLite carries one process; set HANDRAISER_DATABASE_URL=postgresql://… for more workers."
         )
     log_to(settings.log_level)
-    run(serve_app(settings, relay=relay))
+    if workers > 1:
+        from handraiser.supervise import Supervisor
+
+        config = context.find_root().obj
+        command = [*(("--config", str(config)) if config else ()), "serve", *(("--relay",) if relay else ())]
+        run(Supervisor(command, workers).run())
+    else:
+        run(serve_app(settings, relay=relay, worker=worker))
 
 
 @cli.command()

@@ -77,9 +77,14 @@ def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Applicat
 
 
 async def run(
-    service: Service, application: web.Application, on_ready: Callable[[], Awaitable[None]] | None = None
+    service: Service,
+    application: web.Application,
+    on_ready: Callable[[], Awaitable[None]] | None = None,
+    *,
+    share_port: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT. On SIGTERM readiness goes down first, then what is at work is finished.
+    With ``share_port`` other processes may listen at the same address (SO_REUSEPORT).
 
     The signals' handlers stay until the loop ends: another Ctrl-C must not tear a store that is just closing.
     """
@@ -91,7 +96,7 @@ async def run(
     runner = web.AppRunner(application, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
+        site = web.TCPSite(runner, settings.host, settings.port, backlog=1024, reuse_port=share_port or None)
         try:
             await site.start()
         except OSError as error:

@@ -35,10 +35,10 @@ class NoService(ControlFailed):
 
 
 class Control:
-    """Serves commands at ``state_dir/control.sock`` (mode 0600) until closed."""
+    """Serves commands at the socket ``name`` in ``state_dir`` (mode 0600) until closed."""
 
-    def __init__(self, state_dir: Path, run: Run) -> None:
-        self._path = state_dir / SOCKET_NAME
+    def __init__(self, state_dir: Path, run: Run, name: str = SOCKET_NAME) -> None:
+        self._path = state_dir / name
         self._run = run
         self._server: asyncio.Server | None = None
 
@@ -75,13 +75,18 @@ class Control:
 
 
 async def ask(
-    state_dir: Path, command: str, arguments: dict[str, Any], *, seconds: float | None = ANSWER_SECONDS
+    state_dir: Path,
+    command: str,
+    arguments: dict[str, Any],
+    *,
+    seconds: float | None = ANSWER_SECONDS,
+    name: str = SOCKET_NAME,
 ) -> Any:
     """Send one command to the service that runs on ``state_dir``; raises :class:`ControlFailed`, :class:`NoService`.
 
     ``seconds`` is the longest wait for the answer; None waits for as long as the command takes.
     """
-    path = state_dir / SOCKET_NAME
+    path = state_dir / name
     try:
         reader, writer = await asyncio.open_unix_connection(str(path), limit=LINE_BYTES)
     except OSError:

@@ -69,11 +69,14 @@ class Relay:
         self.closing = False
         self.deliveries: set[asyncio.Task[str]] = set()
 
-    async def open(self) -> None:
-        """Listen; raises :class:`HandraiserError` where that cannot be done."""
+    async def open(self, *, share_port: bool = False) -> None:
+        """Listen, with ``share_port`` beside other processes; raises :class:`HandraiserError` where that cannot be
+        done."""
         host, port = self._settings.relay_host_and_port
         try:
-            self._server = await asyncio.get_running_loop().create_server(self._session, host, port, backlog=256)
+            self._server = await asyncio.get_running_loop().create_server(
+                self._session, host, port, backlog=256, reuse_port=share_port or None
+            )
         except OSError as error:
             raise HandraiserError(f"cannot listen on {self._settings.relay_listen}: {error.strerror}") from None
         log.info("relaying", extra={"facts": {"listen": self._settings.relay_listen}})

@@ -11,6 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -237,8 +238,9 @@ class Health:
     """/healthz (the process lives), /readyz (it should get work) and /metrics."""
 
     def __init__(self, metrics: Metrics, store_ok: Callable[[], Awaitable[bool]]) -> None:
-        self._metrics = metrics
         self._store_ok = store_ok
+        self.exposition: Callable[[], Awaitable[bytes]] = partial(_exposition, metrics)
+        """What ``/metrics`` answers; workers that share a port answer for all of them."""
         self._at_work = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -282,10 +284,14 @@ class Health:
         return json_response({"status": "ready"})
 
     async def metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=await self.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def no_icon(self, _request: web.Request) -> web.Response:
         return web.Response(status=204)
+
+
+async def _exposition(metrics: Metrics) -> bytes:
+    return generate_latest(metrics.registry)
 
 
 def static_routes(templates: Path) -> list[web.RouteDef]:

@@ -41,8 +41,20 @@ class Journal:
         self._path = path
         self._lock = path.with_name(path.name + ".lock")
         self._damaged = path.with_name(path.name + ".damaged")
-        self.oldest = min((left.at for left in self.pending()), default=None)
-        """When the oldest entry was made that is known to wait (ms UTC), None for none; reading it needs no disk."""
+        self._known: tuple[tuple[int, int, int] | None, int | None] = (None, None)
+
+    @property
+    def oldest(self) -> int | None:
+        """When the oldest entry was made that waits (ms UTC), None for none. The file is read only where it is another
+        than the last time: entries of all processes that share it count, and looking costs microseconds."""
+        try:
+            file = self._path.stat()
+        except FileNotFoundError:
+            return None
+        state = (file.st_ino, file.st_size, file.st_mtime_ns)
+        if self._known[0] != state:
+            self._known = state, min((left.at for left in self.pending()), default=None)
+        return self._known[1]
 
     def append(self, left: Left) -> None:
         """Keep an entry for good; raises :class:`OSError` when it is not kept."""
@@ -56,7 +68,6 @@ class Journal:
                 os.close(file)
             if new:
                 self._sync_folder()
-            self.oldest = left.at if self.oldest is None else min(self.oldest, left.at)
 
     def pending(self) -> list[Left]:
         """What waits to be applied, oldest first."""
@@ -86,7 +97,6 @@ class Journal:
                 os.close(file)
             fresh.replace(self._path)
             self._sync_folder()
-            self.oldest = min((left.at for line in kept if (left := _left(line)) is not None), default=None)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
