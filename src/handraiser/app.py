@@ -245,7 +245,6 @@ def _build(
 
 def _enrich(publish: Publish, answer: Answer, **shared: Any) -> Enrich:
     return Enrich(
-        new_subject_id=partial(os.urandom, 16),
         page_by_key=publish.page_by_key,
         block_by_key=publish.block_by_key,
         before_asking=answer.apply_journal,

@@ -75,7 +75,6 @@ class Enrich:
         sealer: Sealer,
         clock: Callable[[], int],
         new_id: Callable[[int], bytes],
-        new_subject_id: Callable[[], bytes],
         page_by_key: Callable[[bytes], Awaitable[Page | None]],
         block_by_key: Callable[[bytes], Awaitable[Block | None]],
         before_asking: Callable[[], Awaitable[object]],
@@ -84,7 +83,7 @@ class Enrich:
         self._shelf, self._engine = shelf, engine
         self._links, self._markets, self._words = links, markets, words
         self._pepper, self._sealer = pepper, sealer
-        self._clock, self._new_id, self._new_subject_id = clock, new_id, new_subject_id
+        self._clock, self._new_id = clock, new_id
         self._page_by_key, self._block_by_key = page_by_key, block_by_key
         self._before_asking = before_asking
         self.observers: list[Callable[[Composed], None]] = []
@@ -203,7 +202,7 @@ class Enrich:
             catalogue.held_out(subject, drawn),
         )
         message_id = self._new_id(letter.at)
-        subject_id = (known.subject_id if known else None) or self._new_subject_id()
+        subject_id = (known.subject_id if known else None) or self._new_id(letter.at)
         placements, live = [], {}
         wording = None
         for slot, block in choice.placed.items():

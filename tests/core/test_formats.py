@@ -25,14 +25,14 @@ def test_money_is_what_babel_writes_with_a_space_after_a_code(amount: Decimal, c
     formats = formats_of(locale, "UTC")
 
     written = format_currency(amount, currency, locale=formats.locale)
-    assert formats.money(amount, currency) == re.sub(r"(?<=[A-Z])(?=\d)", "\xa0", written)
+    assert formats.money_in(currency)(amount) == re.sub(r"(?<=[A-Z])(?=\d)", "\xa0", written)
 
 
 @pytest.mark.parametrize(
     ("currency", "shown"), [("EUR", "€1,234.50"), ("JPY", "¥1,234"), ("KWD", "KWD\xa01,234.500"), ("USD", "$1,234.50")]
 )
 def test_each_currency_has_its_own_number_of_digits(currency: str, shown: str):
-    assert formats_of("en", "UTC").money(Decimal("1234.5"), currency) == shown
+    assert formats_of("en", "UTC").money_in(currency)(Decimal("1234.5")) == shown
 
 
 def test_quantities_have_no_idle_zeros():

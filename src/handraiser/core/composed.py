@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from handraiser.core import payload
@@ -13,6 +13,7 @@ from handraiser.core.message import compose
 from handraiser.core.mjml.fill import Filled
 from handraiser.core.placement import Decision
 from handraiser.core.shop import Shop
+from handraiser.core.value import dataclass
 from handraiser.errors import Fault
 
 NO_DOMAIN = "handraiser.invalid"

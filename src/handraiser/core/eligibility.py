@@ -8,12 +8,13 @@ the customer's own word, how fresh that is, and politeness, then the other block
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 
 from handraiser.core.block import BlockVersion, Targeting
 from handraiser.core.market import MONTH_MS, Market
 from handraiser.core.shop import Mode
+from handraiser.core.value import dataclass
 
 DAY_MS = 86_400_000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
@@ -69,7 +70,9 @@ class _Money:
             whole = f"{int(whole):,}".replace(",", group)
         return f"{prefix}{whole}{point}{cents}{suffix}"
 
-    def _format(self, amount: Decimal) -> str:
+    def _format(self, amount: Decimal | None) -> str:
+        if amount is None:
+            return ""
         parts = self._minus if amount < 0 else self._plus
         if parts is None:
             return self._by_babel(amount)
@@ -86,20 +89,18 @@ class Formats:
         self.locale = Locale.parse(locale, sep="-")
         self._zone = ZoneInfo(time_zone)
         self._currencies: dict[str, _Money] = {}
-        self._quantity = lru_cache(maxsize=256)(self._any_quantity)
+        self.quantity = lru_cache(maxsize=256)(self._any_quantity)
+        """A count or measure, without idle zeros."""
         self.code = str(self.locale).replace("_", "-")
         self.direction = "rtl" if self.locale.character_order == "right-to-left" else "ltr"
 
-    def money(self, amount: Decimal, currency: str) -> str:
-        """An amount with its currency, with the currency's own number of digits (JPY 0, KWD 3)."""
+    def money_in(self, currency: str) -> Callable[[Decimal | None], str]:
+        """What writes an amount with its currency, with the currency's own number of digits (JPY 0, KWD 3); an amount
+        that is not known as ""."""
         money = self._currencies.get(currency)
         if money is None:
             money = self._currencies[currency] = _Money(self.locale, currency)
-        return money.format(amount)
-
-    def quantity(self, value: Decimal) -> str:
-        """A count or measure, without idle zeros."""
-        return self._quantity(value)
+        return money.format
 
     def _any_quantity(self, value: Decimal) -> str:
         if value == value.to_integral_value() and value < 1000 and self.locale.language != "ar":

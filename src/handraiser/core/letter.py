@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from handraiser.core.catalogue import ShopCatalogue
 from handraiser.core.formats import formats_of
 from handraiser.core.market import LOCKED_LINE, Market, Markets
 from handraiser.core.shop import Shop
+from handraiser.core.value import dataclass
 from handraiser.core.view import Words, view
 from handraiser.errors import Fault, PayloadRefused
 

@@ -11,12 +11,12 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 
 from itsdangerous import BadSignature, Signer
 from itsdangerous.signer import SigningAlgorithm
 
+from handraiser.core.value import dataclass
 from handraiser.errors import BadLink, BadNonce
 
 LINK_LIFE_MS = 30 * 24 * 3_600_000

@@ -53,25 +53,21 @@ def _order(email: Mapping[str, Any], shop: Shop) -> list[str]:
     offers = [_offer(line, order["currency"]) for line in order.get("lines", ())[:_OFFERS]]
     if total is None or not offers:
         return []
-    markup = _named_order(order, shop) | {
-        "@context": "http://schema.org",
-        "orderStatus": f"http://schema.org/{_STATUS[email['type']]}",
-        "priceCurrency": order["currency"],
-        "price": _plain(total),
-    }
-    if order.get("url"):
-        markup["url"] = order["url"]
-    if "placed_at" in order:
-        markup["orderDate"] = order["placed_at"].isoformat()
-    return [f'{_json(markup)[:-1]},"acceptedOffer":[{",".join(offers)}]}}']
+    url = f',"url":{_quoted(order["url"])}' if order.get("url") else ""
+    placed = f',"orderDate":"{order["placed_at"].isoformat()}"' if "placed_at" in order else ""
+    told = (
+        f'{_named_order(order, shop)[:-1]},"@context":"http://schema.org",'
+        f'"orderStatus":"http://schema.org/{_STATUS[email["type"]]}","priceCurrency":"{order["currency"]}",'
+        f'"price":"{_plain(total)}"{url}{placed},"acceptedOffer":[{",".join(offers)}]}}'
+    )
+    return [told]
 
 
-def _named_order(order: Mapping[str, Any], shop: Shop) -> dict[str, Any]:
-    return {
-        "@type": "Order",
-        "merchant": {"@type": "Organization", "name": shop.name},
-        "orderNumber": order.get("number") or order["id"],
-    }
+def _named_order(order: Mapping[str, Any], shop: Shop) -> str:
+    return (
+        f'{{"@type":"Order","merchant":{{"@type":"Organization","name":{_quoted(shop.name)}}},'
+        f'"orderNumber":{_quoted(order.get("number") or order["id"])}}}'
+    )
 
 
 def _offer(line: Mapping[str, Any], currency: str) -> str:
@@ -109,14 +105,13 @@ def _parcels(email: Mapping[str, Any], shop: Shop) -> list[str]:
                 "deliveryAddress": address,
                 "expectedArrivalUntil": last.isoformat(),
                 "itemShipped": {"@type": "Product", "name": ", ".join(filter(None, inside[:_NAMES]))[:_NAME_LIMIT]},
-                "partOfOrder": _named_order(order, shop),
             }
             if first is not None:
                 one["expectedArrivalFrom"] = first.isoformat()
             for name, key in (("trackingNumber", "tracking_number"), ("trackingUrl", "tracking_url")):
                 if parcel.get(key):
                     one[name] = parcel[key]
-            markup.append(_json(one))
+            markup.append(f'{_json(one)[:-1]},"partOfOrder":{_named_order(order, shop)}}}')
     return markup
 
 
@@ -135,4 +130,5 @@ def _address(address: Mapping[str, Any]) -> dict[str, str] | None:
 
 
 def _plain(number: Decimal) -> str:
-    return format(number, "f")
+    text = str(number)
+    return text if "E" not in text else format(number, "f")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Any, cast
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 from handraiser.core.payload_cleaning import GONE, clean, escape, mend_names, tidy
 from handraiser.core.payload_schema import EMAIL, LINES_LIMIT, TYPES
 from handraiser.core.shop import Shop
+from handraiser.core.value import dataclass
 from handraiser.errors import Fault, Malformed, PayloadRefused
 
 __all__ = ["LINES_SHOWN", "LIVE_SALE", "TYPES", "Reading", "json_schema", "parse", "read_email"]

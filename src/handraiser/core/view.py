@@ -5,7 +5,7 @@ Every key is always there ("" , [] or None), so a template needs no test for wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from functools import lru_cache
@@ -19,13 +19,14 @@ from handraiser.core.payload import LINES_SHOWN, line_total, order_value, parts_
 from handraiser.core.shop import Shop
 
 Words = Mapping[str, str]
+Money = Callable[[Decimal | None], str]
 _ONE = Decimal(1)
 
 
 def view(email: Mapping[str, Any], shop: Shop, formats: Formats, words: Words) -> dict[str, Any]:
     """The context of one email; ``words`` maps English labels to the reader's language."""
     order = email["order"]
-    currency = order["currency"]
+    money = formats.money_in(order["currency"])
     lines = order.get("lines", ())
     shown = lines[:LINES_SHOWN] if len(lines) > LINES_SHOWN and order.get("url") else lines
     names = {line[key]: line["name"] for line in lines for key in ("id", "sku") if line.get(key)}
@@ -39,11 +40,11 @@ def view(email: Mapping[str, Any], shop: Shop, formats: Formats, words: Words) -
             "number": order.get("number") or order["id"],
             "placed_at": formats.date(order.get("placed_at")),
             "url": order.get("url", ""),
-            "currency": currency,
-            "lines": [_line(line, currency, formats) for line in shown],
+            "currency": order["currency"],
+            "lines": [_line(line, money, formats) for line in shown],
             "more": len(lines) - len(shown),
-            "totals": _totals(email, formats, words),
-            "total": _money(order_value(email), currency, formats),
+            "totals": _totals(email, money, formats, words),
+            "total": money(order_value(email)),
             "payment_method": order.get("payment", {}).get("method", ""),
             "payment_instructions": order.get("payment", {}).get("instructions", ""),
             "customer_note": order.get("customer_note", ""),
@@ -53,7 +54,7 @@ def view(email: Mapping[str, Any], shop: Shop, formats: Formats, words: Words) -
         },
         "shipments": [_shipment(shipment, names, formats) for shipment in email.get("shipments", ())],
         "pickup": _pickup(email.get("pickup"), formats),
-        "refund": _refund(email.get("refund"), names, currency, formats),
+        "refund": _refund(email.get("refund"), names, money, formats),
         "subscription": _subscription(email.get("subscription"), formats),
         "notices": [
             {"title": one["title"], "text": one.get("text", ""), "url": one.get("url", "")}
@@ -104,26 +105,25 @@ def _customer(customer: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _money(amount: Decimal | None, currency: str, formats: Formats) -> str:
-    return "" if amount is None else formats.money(amount, currency)
+_LINE: Mapping[str, Any] = dict.fromkeys(("unit", "image_url", "url", "kind", "sku"), "") | dict.fromkeys(
+    ("options", "components", "downloads"), ()
+)
+"""A line that says nothing but its name."""
 
 
-def _line(line: Mapping[str, Any], currency: str, formats: Formats) -> dict[str, Any]:
-    parts = list(parts_of(line)) if "components" in line else ()
-    return {
-        "name": line["name"],
+def _line(line: Mapping[str, Any], money: Money, formats: Formats) -> dict[str, Any]:
+    shown = {
+        **_LINE,
+        **line,
         "quantity": formats.quantity(line.get("quantity", _ONE)),
-        "unit": line.get("unit", ""),
-        "unit_price": _money(line.get("unit_price"), currency, formats),
-        "total": _money(line_total(line), currency, formats),
-        "options": line.get("options", ()),
-        "components": [_component(part, formats) for part in parts],
-        "downloads": [file for one in (line, *parts) for file in one.get("downloads", ())],
-        "image_url": line.get("image_url", ""),
-        "url": line.get("url", ""),
-        "kind": line.get("kind", ""),
-        "sku": line.get("sku", ""),
+        "unit_price": money(line.get("unit_price")),
+        "total": money(line_total(line)),
     }
+    if "components" in line:
+        parts = list(parts_of(line))
+        shown["components"] = [_component(part, formats) for part in parts]
+        shown["downloads"] = [file for one in (line, *parts) for file in one.get("downloads", ())]
+    return shown
 
 
 def _component(part: Mapping[str, Any], formats: Formats) -> str:
@@ -134,20 +134,19 @@ def _component(part: Mapping[str, Any], formats: Formats) -> str:
 class _Rows:
     """The amounts below the lines, each with its label in the reader's language."""
 
-    def __init__(self, currency: str, formats: Formats, words: Words) -> None:
+    def __init__(self, money: Money, words: Words) -> None:
         self.rows: list[dict[str, Any]] = []
-        self._currency, self._formats, self._words = currency, formats, words
+        self._money, self._words = money, words
 
     def add(self, kind: str, label: str, amount: Decimal, *, fallback: str = "", strong: bool = False) -> None:
         shown = label or self._words.get(fallback) or fallback
-        money = self._formats.money(amount, self._currency)
-        self.rows.append({"kind": kind, "label": shown, "amount": money, "strong": strong})
+        self.rows.append({"kind": kind, "label": shown, "amount": self._money(amount), "strong": strong})
 
 
-def _totals(email: Mapping[str, Any], formats: Formats, words: Words) -> list[dict[str, Any]]:
+def _totals(email: Mapping[str, Any], money: Money, formats: Formats, words: Words) -> list[dict[str, Any]]:
     """Every amount that leads from the lines to what is owed, in the order it is reckoned."""
     order = email["order"]
-    out = _Rows(order["currency"], formats, words)
+    out = _Rows(money, words)
     if "subtotal" in order:
         out.add("subtotal", "", order["subtotal"], fallback="Subtotal")
     discounts = order.get("discounts") or _single(order, "discount")
@@ -197,14 +196,14 @@ def _shipment(shipment: Mapping[str, Any], names: Mapping[str, str], formats: Fo
             }
             for parcel in shipment.get("parcels", ())
         ],
-        "lines": _part_lines(shipment.get("lines", ()), names, "", formats),
+        "lines": _part_lines(shipment.get("lines", ()), names, lambda _: "", formats),
         "estimated_delivery": expected_text,
         "remaining": "" if remaining in (None, False, 0) else remaining if isinstance(remaining, str) else "1",
     }
 
 
 def _part_lines(
-    lines: Sequence[Mapping[str, Any]], names: Mapping[str, str], currency: str, formats: Formats
+    lines: Sequence[Mapping[str, Any]], names: Mapping[str, str], money: Money, formats: Formats
 ) -> list[dict[str, str]]:
     return [
         {
@@ -213,7 +212,7 @@ def _part_lines(
             or names.get(line.get("sku", ""))
             or line.get("sku", ""),
             "quantity": formats.quantity(line.get("quantity", _ONE)),
-            "total": _money(line.get("total"), currency, formats) if currency else "",
+            "total": money(line.get("total")),
         }
         for line in lines
     ]
@@ -232,15 +231,15 @@ def _pickup(pickup: Mapping[str, Any] | None, formats: Formats) -> dict[str, Any
 
 
 def _refund(
-    refund: Mapping[str, Any] | None, names: Mapping[str, str], currency: str, formats: Formats
+    refund: Mapping[str, Any] | None, names: Mapping[str, str], money: Money, formats: Formats
 ) -> dict[str, Any] | None:
     if refund is None:
         return None
     return {
-        "amount": formats.money(refund["amount"], currency),
+        "amount": money(refund["amount"]),
         "reason": refund.get("reason", ""),
         "method": refund.get("method", ""),
-        "lines": _part_lines(refund.get("lines", ()), names, currency, formats),
+        "lines": _part_lines(refund.get("lines", ()), names, money, formats),
     }
 
 

@@ -14,7 +14,7 @@ from handraiser.core.letter import Options
 from handraiser.core.payload import parse
 from handraiser.doors.keys import Keys
 from handraiser.doors.openapi import Operation, Parameter
-from handraiser.doors.web import Problem, json_response, read_body
+from handraiser.doors.web import Problem, json_response, long_text, read_body
 from handraiser.enrich import Enrich
 from handraiser.errors import Fault, NotFound
 from handraiser.report import Report
@@ -222,7 +222,7 @@ def composed_json(composed: Composed) -> dict[str, Any]:
     return {
         "message_id": str(uuid.UUID(bytes=composed.message_id)) if composed.message_id else None,
         "subject": composed.filled.subject,
-        "html": composed.filled.html,
+        "html": long_text(composed.filled.html),
         "text": composed.filled.text,
         "headers": composed.headers,
         "placements": [placement.as_json() for placement in composed.decision.placements],

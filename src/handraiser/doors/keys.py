@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from aiohttp import web
 
 from handraiser.core.shop import Shop
+from handraiser.core.value import dataclass
 from handraiser.doors.web import Problem
 from handraiser.errors import Fault, StoreUnavailable
 from handraiser.store.access import ApiKey, split

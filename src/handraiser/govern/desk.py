@@ -63,7 +63,7 @@ class Desk:
             Rights(database=database, writer=writer, sealer=sealer, pepper=pepper[1], clock=clock, new_id=new_id),
             Purposes(database, writer, clock),
             Imports(database=database, writer=writer, records=records, sealer=sealer, clock=clock),
-            Orders(writer=writer, sealer=sealer, pepper=pepper, clock=clock),
+            Orders(writer=writer, sealer=sealer, pepper=pepper, clock=clock, new_id=new_id),
             Status(database, clock),
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -32,9 +31,18 @@ class Told:
 class Orders:
     """Takes orders one by one, or a file in chunks."""
 
-    def __init__(self, *, writer: Writer, sealer: Sealer, pepper: tuple[int, bytes], clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        sealer: Sealer,
+        pepper: tuple[int, bytes],
+        clock: Callable[[], int],
+        new_id: Callable[[int], bytes],
+    ) -> None:
         """``pepper`` is (id, secret), as it finds mailboxes."""
-        self._writer, self._sealer, self._pepper, self._clock = writer, sealer, pepper, clock
+        self._writer, self._sealer, self._pepper = writer, sealer, pepper
+        self._clock, self._new_id = clock, new_id
 
     async def take(self, shop: Shop, body: object, *, test: bool = False) -> Told:
         """One order as it stands; the same, or an older one, again changes nothing. With ``test`` it is only checked.
@@ -68,7 +76,7 @@ class Orders:
         return OrderRow(
             controller_id=company,
             shop_id=shop.id,
-            subject=NewSubject(company, secrets.token_bytes(16), lookup, self._pepper[0], address, now),
+            subject=NewSubject(company, self._new_id(now), lookup, self._pepper[0], address, now),
             record=record,
             told_at=now,
         )

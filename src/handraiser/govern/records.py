@@ -165,9 +165,7 @@ class Records:
             if one is None and telling.subject is None and who not in barred
         }
         rows = [
-            NewSubject(
-                who[0], secrets.token_bytes(16), who[1], self._pepper[0], self._sealer.seal(who[0], address), now
-            )
+            NewSubject(who[0], self._new_id(now), who[1], self._pepper[0], self._sealer.seal(who[0], address), now)
             for who, address in fresh.items()
         ]
         made = dict(zip(fresh, await subjects.ensure(tx, rows), strict=True)) if rows else {}

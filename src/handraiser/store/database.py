@@ -260,6 +260,7 @@ async def _sqlite_connection(path: Path, seconds: float, *more: str) -> aiosqlit
             "foreign_keys = ON",
             "recursive_triggers = ON",  # else INSERT OR REPLACE would slip past the ledger's DELETE trigger
             "secure_delete = ON",  # what is erased is overwritten, not only forgotten; costs no more bytes
+            "temp_store = MEMORY",  # else a statement over many rows notes in a file what it would take back
             "wal_autocheckpoint = 4000",  # 16 MB: pages that many commits touch are copied into the database once
             *more,
         ):

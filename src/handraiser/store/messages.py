@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 import orjson
 
 from handraiser.core.assignment import Draw
+from handraiser.core.value import dataclass
 from handraiser.store.database import Transaction
 from handraiser.store.sql import Reads, Row, to_json
 

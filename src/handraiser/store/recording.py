@@ -8,11 +8,12 @@ the customer answered), or another email meanwhile exposed the subject to anothe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
+from handraiser.core.value import dataclass
 from handraiser.store import experiments, messages, outbox
 from handraiser.store.database import Transaction
 from handraiser.store.experiments import Exposed, Exposure

@@ -6,9 +6,9 @@ import base64
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from handraiser.core.value import dataclass
 from handraiser.errors import StoreError
 from handraiser.store.database import Transaction
 from handraiser.store.sql import Reads, Row

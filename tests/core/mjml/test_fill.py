@@ -141,4 +141,4 @@ def test_many_brands_share_one_program():
 )
 def test_a_program_of_anything_else_is_not_written(source: str):
     with pytest.raises(jinja2.TemplateError):
-        code.program(source, filters={}, of_text={}, said=str, finish="".join, paired=False)
+        code.program(source, filters={}, of_text={}, said=str, finish="".join)

@@ -3,7 +3,7 @@
 Made for data that is only ever plain JSON: ``a.b`` is a dictionary look-up and nothing else, what is not there is
 None, comparing what cannot be compared is false. So no data, whatever its shape, can reach code or make a fill fail.
 
-In HTML literals and values alternate, so that all values are escaped in one go at the end. Literals that only a shop's
+Literals and values alternate, so that all values are looked at in one go at the end. Literals that only a shop's
 brand completes (colours, fonts) are completed once per brand.
 """
 
@@ -44,17 +44,16 @@ def program(
     filters: Mapping[str, Callable[..., Any]],
     of_text: Mapping[str, Callable[[str], str]],
     said: Callable[[Any], str],
-    finish: Callable[[Any], str],
-    paired: bool,
+    finish: Callable[[list[Any]], str],
 ) -> Program:
     """``source`` as a function from data to text.
 
     ``of_text`` are filters that only see texts, of anything else say nothing, and whose result stands in the output as
-    it is. ``said`` makes one value fit to stand in the output. ``finish`` gets what came out: when ``paired`` a list of
-    literals and values in turn, the values as they are, which begins and ends with a literal; else one text, with the
-    values said. Raises :class:`jinja2.TemplateError` for what is not part of the language.
+    it is. ``said`` makes one value fit to stand in a literal. ``finish`` gets what came out: literals and values in
+    turn, the values as they are, from a literal to a literal. Raises :class:`jinja2.TemplateError` for what is not
+    part of the language.
     """
-    writer = _Writer(parsed(source), filters, of_text, paired=paired)
+    writer = _Writer(parsed(source), filters, of_text)
     literals = writer.literals
     checks = [_check(check, filters, of_text, said) for _, check in writer.brand]
 
@@ -73,7 +72,6 @@ def program(
     names: dict[str, Any] = {
         "last": last,
         **{f"f_{name}": function for name, function in {**filters, **of_text}.items()},
-        "said": text if paired else said,
         "compare": _compare,
         "completed": completed_for,
         "finish": finish,
@@ -125,14 +123,11 @@ class _Writer:
         tree: nodes.Template,
         filters: Mapping[str, Callable[..., Any]],
         of_text: Mapping[str, Callable[[str], str]],
-        *,
-        paired: bool,
     ) -> None:
         self.literals: list[list[str | int]] = []
         self.brand: dict[tuple[str, str], int] = {}
         self._filters = filters
         self._of_text = of_text
-        self._paired = paired
         self._reads = _reads(tree)
         self._looked_into: set[str] = set()
         self._kept: dict[str, dict[str, str]] = {}
@@ -150,8 +145,7 @@ class _Writer:
         brand, shop = self._complete(), self._roots.get("shop")
         opening.append(f" of = last[1] if {shop} is last[0] else complete({shop})" if brand else " of = completed()")
         opening += [" out = []", " t = ''"]
-        closing = [" out.append(t)", " return finish(out)"] if self._paired else [" return finish(t)"]
-        return "\n".join([*brand, *opening, *self._lines, *closing])
+        return "\n".join([*brand, *opening, *self._lines, " out.append(t)", " return finish(out)"])
 
     def _complete(self) -> list[str]:
         """The function that completes the literals for a shop; the shop of the last fill is told by being the same."""
@@ -231,17 +225,18 @@ class _Writer:
         literals: list[list[str]] = [[]]
         values: list[str] = []
         for kind, written in self._pieces(said, scope):
-            if kind == "literal" or not self._paired:
+            if kind == "literal":
                 literals[-1].append(written)
             else:
                 values.append(written)
                 literals.append([])
-        for written in literals[0]:
-            self._line(depth, f"t += {written}")
-        if values:
+        if not values:
+            for written in literals[0]:
+                self._line(depth, f"t += {written}")
+        else:
             between = [" + ".join(one) or "''" for one in literals[1:]]
             put = [one for pair in zip(values, between, strict=True) for one in pair]
-            self._line(depth, f"out += (t, {', '.join(put[:-1])},)")
+            self._line(depth, f"out += ({' + '.join(['t', *literals[0]])}, {', '.join(put[:-1])},)")
             self._line(depth, f"t = {put[-1]}")
 
     def _pieces(self, said: Sequence[nodes.Expr], scope: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -271,14 +266,8 @@ class _Writer:
                 elif _is_ready(node):
                     yield "literal", f"(v if type(v := {self._expression(node, scope)}) is str else '')"
                 else:
-                    yield "value", self._value(node, scope)
+                    yield "value", self._expression(node, scope)
         yield from literal_so_far()
-
-    def _value(self, node: nodes.Expr, scope: Mapping[str, str]) -> str:
-        written = self._expression(node, scope)
-        if self._paired:
-            return f"(v if type(v := {written}) is str else said(v))"
-        return f"(v if type(v := {written}) is str and '\\n' not in v else said(v))"
 
     def _expression(self, node: nodes.Node | None, scope: Mapping[str, str]) -> str:
         match node:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +15,7 @@ from handraiser.core.mjml import code
 from handraiser.core.mjml.code import Program, text
 from handraiser.core.mjml.program import CompiledBlock, CompiledPage
 from handraiser.core.mjml.text import tidy
+from handraiser.core.value import dataclass
 from handraiser.errors import FillFailed
 
 _URL = re.compile(r"(?:https?|mailto|tel):[^\s<>\"'`{}|\\^]*", re.IGNORECASE)
@@ -39,11 +39,26 @@ def _said_in_text(value: Any) -> str:
     return " ".join(text(value).split())
 
 
-def _finish_html(out: list[str]) -> str:
+def _finish_html(out: list[Any]) -> str:
     values = out[1::2]
-    escaped = _escaped(_BETWEEN.join(values)).split(_BETWEEN)
-    out[1::2] = escaped if len(escaped) == len(values) else map(_escaped, values)
+    try:
+        together = _BETWEEN.join(values)
+    except TypeError:  # numbers, or nothing
+        together = _BETWEEN.join(map(text, values))
+    escaped = _escaped(together).split(_BETWEEN)
+    out[1::2] = escaped if len(escaped) == len(values) else map(_said_in_html, values)
     return "".join(out)
+
+
+def _finish_text(out: list[Any]) -> str:
+    values = out[1::2]
+    try:
+        lines = "\n" in "".join(values)
+    except TypeError:
+        lines = True
+    if lines:
+        out[1::2] = [v if type(v) is str and "\n" not in v else _said_in_text(v) for v in values]
+    return tidy("".join(out))
 
 
 @lru_cache(maxsize=1024)
@@ -113,14 +128,12 @@ def _url_html(link: str) -> str:
 
 def _html_program(source: str) -> Program:
     filters = {**_FILTERS, "lines": _lines_html}
-    return code.program(
-        source, filters=filters, of_text={"_url": _url_html}, said=_said_in_html, finish=_finish_html, paired=True
-    )
+    return code.program(source, filters=filters, of_text={"_url": _url_html}, said=_said_in_html, finish=_finish_html)
 
 
 def _text_program(source: str) -> Program:
     filters = {**_FILTERS, "lines": _lines_text}
-    return code.program(source, filters=filters, of_text={"_url": _url}, said=_said_in_text, finish=tidy, paired=False)
+    return code.program(source, filters=filters, of_text={"_url": _url}, said=_said_in_text, finish=_finish_text)
 
 
 class _Unloaded:
