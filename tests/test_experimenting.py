@@ -17,7 +17,7 @@ from handraiser.core.mjml.fill import Block, Engine
 from handraiser.errors import Conflict, FillFailed
 from handraiser.store import blocks
 from programs import Programs
-from running import BOATS, TENTS, Running, an_order, running, settings_for, the_ask
+from running import BOATS, HOST_OF, TENTS, Running, an_order, running, settings_for, the_ask
 
 ASK, CARE, PAGE = "newsletter-after-order", "order-care", "newsletter-on-a-page"
 ARMS = [{"key": "a", "block": ASK, "variant": "a"}, {"key": "b", "block": ASK, "variant": "b"}]
@@ -393,3 +393,39 @@ async def test_exposures_are_told_to_who_asks_and_stay_without_their_message_at_
         assert gone.status == 200
     (kept,) = await exposures(house)
     assert (kept["message_id"], kept["arm"]) == (None, "ab".index(arm))
+
+
+async def test_a_test_is_of_one_shop_or_of_all_shops_of_its_company(
+    tmp_path: Path, database_url: str, compiled: Programs, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(HOST_OF, "tarps", "tarps.localhost")
+    tarps = TENTS.replace('slug = "tents"', 'slug = "tarps"', 1)
+    async with running(settings_for(tmp_path, database_url), compiled, [TENTS, tarps, BOATS], clock) as house:
+        await started(house)
+        assert (await refused(house, "/wording/stop", shop="tarps"))[0] == 404
+        assert arm_of(await house.email(an_order(1, customer={"email": "z@example.com"}), shop="tarps")) == ""
+        await done(house, "/wording/stop")
+
+        test = await started(house, key="pooled", all_shops=True)
+        (n,) = who_draw(test, 1, 1)
+        clock.pass_days(20)
+        first = await mailed(house, n)
+        clock.pass_days(20)
+        whose = {"id": "other", "email": f"reader-{n}@example.com"}
+        second = await house.email(an_order(2, customer=whose), shop="tarps")
+        assert [arm_of(one, "pooled") for one in (first, second)] == ["b", "b"]
+        assert arm_of(await house.email(an_order(3), shop="boats"), "pooled") == ""
+        assert len(await exposures(house, "pooled")) == 1
+        stopped, one = await house.get("/v1/experiments/pooled", shop="tarps")
+        assert (stopped, one["all_shops"]) == (200, True)
+
+
+async def test_results_know_a_started_test_and_count_who_was_drawn(house: Running):
+    test = await started(house)
+    readers = {n: arm for number, arm in enumerate("ab") for n in who_draw(test, number, 3)}
+    for n in readers:
+        await mailed(house, n)
+    await house.service.results.refresh()
+    status, results = await house.get(f"/v1/experiments/{test['experiment_id']}/results")
+    assert status == 200
+    assert {one["arm"]: one["so_far"]["customers"] for one in results["arms"]} == {"a": 3, "b": 3}

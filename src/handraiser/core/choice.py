@@ -27,18 +27,6 @@ class Choice:
     drawn: tuple[Entry, ...] = ()
 
 
-@dataclass(slots=True)
-class _Table:
-    """What is laid while choosing: blocks that take their slots, those that are shown, and the arms they stand for."""
-
-    taken: dict[str, BlockVersion] = field(default_factory=dict)
-    shown: dict[str, BlockVersion] = field(default_factory=dict)
-    arms: dict[str, Entry] = field(default_factory=dict)
-    drawn: list[Entry] = field(default_factory=list)
-    skipped: list[Skip] = field(default_factory=list)
-    ask: BlockVersion | None = None
-
-
 _HELD_OUT = ("holdout", "nothing: the holdout keeps this customer as it is; lower its share to let newcomers in")
 _OTHER_ARM = ("experiment", "nothing: the test {} shows this customer another arm; stop or ship it to end that")
 
@@ -59,45 +47,52 @@ def choose(
     The blocks of a test's arms (``entries``) stand for one: all of them may be shown or none is, so nothing that
     refuses depends on the arm. An arm of nothing keeps its slot empty. ``holdout`` takes everything away at the end.
     """
-    tested = {one.block_id: entry for entry in entries for one in entry.running.shown()}
-    table = _Table()
-    candidates: list[tuple[BlockVersion, Entry | None]] = [(one, None) for one in blocks if one.block_id not in tested]
-    candidates += [(max(entry.running.shown(), key=lambda one: one.priority), entry) for entry in entries]
-    for block, member in sorted(candidates, key=lambda one: (-one[0].priority, one[0].slug)):
+    leads: dict[bytes, Entry] = {}
+    if entries:
+        tested = {one.block_id for entry in entries for one in entry.running.shown()}
+        blocks = [one for one in blocks if one.block_id not in tested]
+        for entry in entries:
+            blocks.append(max(entry.running.shown(), key=lambda one: one.priority))
+            leads[blocks[-1].block_id] = entry
+    taken: dict[str, BlockVersion] = {}
+    shown: dict[str, BlockVersion] = {}
+    arms: dict[str, Entry] = {}
+    drawn: list[Entry] = []
+    skipped: list[Skip] = []
+    ask: BlockVersion | None = None
+    for block in sorted(blocks, key=lambda one: (-one.priority, one.slug)):
+        member = leads.get(block.block_id)
         family = member.running.shown() if member else (block,)
-        why = refusal(situation, family, block, stands) or _beside(block, table.taken.get(block.slot), table.ask)
+        why = refusal(situation, family, block, stands) or _beside(block, taken.get(block.slot), ask)
         if why is None:
-            table.taken[block.slot] = block
-            table.ask = block if block.kind == "opt_in" else table.ask
+            taken[block.slot] = block
+            ask = block if block.kind == "opt_in" else ask
             if situation.mode != "on":
                 why = ("mode", "switch the shop's mode to on")
         if why is not None:
-            table.skipped += [Skip(block.slot, slug, *why) for slug in dict.fromkeys(one.slug for one in family)]
+            skipped += [Skip(one.slot, one.slug, *why) for one in family]
+        elif member is None:
+            shown[block.slot] = block
         else:
-            _lay(table, block, member)
+            drawn.append(member)
+            skipped += _other_arms(member)
+            if member.block is not None:
+                shown[block.slot], arms[block.slot] = member.block, member
     if situation.mode != "on":
-        return Choice({}, tuple(table.skipped), would_ask=table.ask is not None)
-    if holdout is None or not (table.shown or table.drawn):
-        return Choice(table.shown, tuple(table.skipped), arms=table.arms, drawn=tuple(table.drawn))
-    if holdout.draw.arm == HELD_OUT:
-        gone = [Skip(slot, one.slug, *_HELD_OUT) for slot, one in table.taken.items()]
-        return Choice({}, (*table.skipped, *gone), drawn=(holdout,))
-    return Choice(table.shown, tuple(table.skipped), arms=table.arms, drawn=(*table.drawn, holdout))
+        return Choice({}, tuple(skipped), would_ask=ask is not None)
+    if holdout is not None and (shown or drawn):
+        if holdout.draw.arm == HELD_OUT:
+            gone = [Skip(slot, one.slug, *_HELD_OUT) for slot, one in taken.items()]
+            return Choice({}, (*skipped, *gone), drawn=(holdout,))
+        drawn.append(holdout)
+    return Choice(shown, tuple(skipped), arms=arms, drawn=tuple(drawn))
 
 
-def _lay(table: _Table, block: BlockVersion, member: Entry | None) -> None:
-    """Show the block, or what the subject's arm of its test shows."""
-    shown = block if member is None else member.block
-    if shown is not None:
-        table.shown[block.slot] = shown
-    if member is None:
-        return
-    table.drawn.append(member)
-    if shown is not None:
-        table.arms[block.slot] = member
-    why = (_OTHER_ARM[0], _OTHER_ARM[1].format(member.running.experiment.key))
-    others = dict.fromkeys(one.slug for one in member.running.shown() if shown is None or one.slug != shown.slug)
-    table.skipped += [Skip(block.slot, slug, *why) for slug in others]
+def _other_arms(entry: Entry) -> list[Skip]:
+    """What the subject does not see because of its arm."""
+    why = (_OTHER_ARM[0], _OTHER_ARM[1].format(entry.running.experiment.key))
+    mine = entry.block.slug if entry.block else ""
+    return [Skip(one.slot, one.slug, *why) for one in entry.running.shown() if one.slug != mine]
 
 
 def _beside(block: BlockVersion, there: BlockVersion | None, ask: BlockVersion | None) -> Why:
