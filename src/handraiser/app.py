@@ -147,7 +147,11 @@ async def open_service(settings: Settings, now: Clock | None = None) -> AsyncIte
     keep_memory_small()
     async with AsyncExitStack() as stack:
         database = await Database.open(
-            settings.database, pooler=settings.database_pooler, seconds=settings.store_seconds
+            settings.database,
+            pooler=settings.database_pooler,
+            seconds=settings.store_seconds,
+            pool_size=settings.database_connections,
+            lock_seconds=settings.lock_seconds,
         )
         stack.push_async_callback(database.close)
         isolate = Isolate(seconds=settings.compile_seconds, memory_bytes=settings.compile_bytes)

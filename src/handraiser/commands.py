@@ -166,7 +166,12 @@ async def migrate(settings: Settings) -> Sequence[str]:
 
 async def _opened(settings: Settings) -> Database:
     return await Database.open(
-        settings.database, migrate=False, pooler=settings.database_pooler, seconds=settings.store_seconds
+        settings.database,
+        migrate=False,
+        pooler=settings.database_pooler,
+        seconds=settings.store_seconds,
+        pool_size=settings.database_connections,
+        lock_seconds=settings.lock_seconds,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from handraiser.core.ledger_head import Head
 from handraiser.errors import StoreUnavailable
 from handraiser.settings import Settings
-from handraiser.store import leases, retention, seals
+from handraiser.store import leases, partitions, retention, seals
 from handraiser.store.database import Database
 from handraiser.store.kept_heads import KeptHeads
 
@@ -74,6 +74,8 @@ class Jobs:
         return True
 
     async def _prune(self, now: int) -> None:
+        if made := await partitions.make_ahead(self._database, now):
+            log.info("partitions made", extra={"facts": {"names": made}})
         gone = await self.prune(now)
         if any(gone.values()):
             log.info("pruned", extra={"facts": gone})
@@ -127,7 +129,8 @@ class Jobs:
         self._kept_sizes = sizes | {head.controller_id: head.tree_size for head in fresh}
 
     async def prune(self, now: int) -> dict[str, int]:
-        """Delete what is older than its retention: rows gone, by table. Ledger, wordings and suppressions stay."""
+        """Delete what is older than its retention: rows gone, by table; whole months go as partitions, uncounted.
+        Ledger, wordings and suppressions stay."""
         settings = self._settings
         old_message = now - settings.message_days * DAY_MS
         gone = {
@@ -139,6 +142,9 @@ class Jobs:
         }
         for controller_id in await retention.controllers(self._database):
             gone["message"] += await self._bites(retention.prune_messages, controller_id, old_message)
+        for table, before in (("message", old_message), ("click", now - CLICK_DAYS * DAY_MS)):
+            if dropped := await partitions.drop(self._database, table, before):
+                log.info("partitions dropped", extra={"facts": {"names": dropped}})
         return gone
 
     async def _bites(self, prune: Callable[..., Awaitable[int]], what: object, before: int) -> int:

@@ -122,6 +122,10 @@ class Settings(BaseModel):
     batch_parallel: int = Field(32, ge=1, le=256, description="lines of one batch worked on at a time")
     queue_limit: int = Field(4096, ge=16, le=100_000, description="writes that may wait before 503")
     store_seconds: float = Field(2.0, gt=0, le=30, description="longest wait for the database before it counts as down")
+    database_connections: int = Field(8, ge=2, le=100, description="most connections of a process to PostgreSQL")
+    lock_seconds: float = Field(
+        1.0, gt=0, le=30, description="longest wait for another transaction's lock; then the transaction is tried again"
+    )
     compile_seconds: float = Field(10.0, gt=0, le=120, description="longest time one template may take to compile")
     compile_bytes: int = Field(1_000_000_000, ge=100_000_000, description="memory limit of the compile process, bytes")
     message_days: int = Field(90, le=36_500, description="days a message row is kept; at least 35, links live 30")

@@ -98,20 +98,27 @@ class Database(ABC):
 
     @staticmethod
     async def open(
-        url: str, *, migrate: bool = True, pooler: bool = False, seconds: float = 2.0, pool_size: int = 8
+        url: str,
+        *,
+        migrate: bool = True,
+        pooler: bool = False,
+        seconds: float = 2.0,
+        pool_size: int = 8,
+        lock_seconds: float = 1.0,
     ) -> Database:
         """Open ``sqlite:///path`` or ``postgresql://…`` and apply missing migrations.
 
         ``seconds`` is the longest a statement or a connection may take before the database counts as down. ``pooler``
-        says that a transaction pooler stands before PostgreSQL. Raises :class:`StoreError` (a URL that is none, an
-        SQLite file that another process holds), :class:`StoreUnavailable`, :class:`SchemaTooNew`,
-        :class:`SchemaChanged`.
+        says that a transaction pooler stands before PostgreSQL. There at most ``pool_size`` connections are held, and
+        ``lock_seconds`` waited for another transaction's lock, then it is a :class:`StoreConflict`. Raises
+        :class:`StoreError` (a URL that is none, an SQLite file that another process holds), :class:`StoreUnavailable`,
+        :class:`SchemaTooNew`, :class:`SchemaChanged`.
         """
         database: Database
         if url.startswith("sqlite:///"):
             database = await _Sqlite.connect(Path(url.removeprefix("sqlite:///")), seconds)
         elif url.startswith(("postgresql://", "postgres://")):
-            database = await _Postgres.connect(url, seconds, pool_size, pooler=pooler)
+            database = await _Postgres.connect(url, seconds, lock_seconds, pool_size, pooler=pooler)
         else:
             raise StoreError("database_url: write sqlite:///file or postgresql://user@host/name")
         try:
@@ -276,13 +283,14 @@ class _Postgres(Database):
 
     dialect: ClassVar[Dialect] = "postgresql"
 
-    def __init__(self, seconds: float, pool: Any, *, pooler: bool) -> None:
+    def __init__(self, seconds: float, lock_seconds: float, pool: Any, *, pooler: bool) -> None:
         super().__init__(seconds)
+        self._lock_seconds = min(seconds, lock_seconds)
         self._pool = pool
         self._pooler = pooler
 
     @classmethod
-    async def connect(cls, url: str, seconds: float, size: int, *, pooler: bool) -> _Postgres:
+    async def connect(cls, url: str, seconds: float, lock_seconds: float, size: int, *, pooler: bool) -> _Postgres:
         import asyncpg  # 3 MB that SQLite's users are spared
 
         settings = {} if pooler else {"application_name": "handraiser", "synchronous_commit": "on"}
@@ -298,7 +306,7 @@ class _Postgres(Database):
                 server_settings=settings,
                 **options,
             )
-        return cls(seconds, pool, pooler=pooler)
+        return cls(seconds, lock_seconds, pool, pooler=pooler)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Session]:
@@ -319,8 +327,10 @@ class _Postgres(Database):
         longest = self.seconds if seconds is None else seconds
         async with self._connection() as connection:
             tx = Transaction("postgresql", self._runner(connection, longest))
-            limit = int(longest * 1000)
-            await tx.script(f"BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = {limit}")
+            limits = (
+                f"statement_timeout = {int(longest * 1000)}; SET LOCAL lock_timeout = {int(self._lock_seconds * 1000)}"
+            )
+            await tx.script(f"BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL {limits}")
             try:
                 yield tx
             except StoreUnavailable:

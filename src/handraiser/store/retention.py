@@ -28,9 +28,11 @@ async def prune(tx: Transaction, table: str, before: int, limit: int) -> int:
 
 
 async def prune_messages(tx: Transaction, controller_id: bytes, before: int, limit: int) -> int:
-    """Delete about ``limit`` messages of a company sent before a moment; their ids are in the order of time."""
+    """Delete about ``limit`` messages of a company sent before a moment; their ids are in the order of time. On
+    PostgreSQL those that are in no monthly partition: such a one goes as a whole."""
+    table = "message" if tx.dialect == "sqlite" else "message_default"
     rows = await tx.fetch(
-        "DELETE FROM message WHERE controller_id = $1 AND message_id IN (SELECT message_id FROM message"
+        f"DELETE FROM {table} WHERE controller_id = $1 AND message_id IN (SELECT message_id FROM {table}"
         " WHERE controller_id = $1 AND message_id < $2 ORDER BY message_id LIMIT $3) RETURNING controller_id",
         (controller_id, (before << 80).to_bytes(16), limit),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 import sqlite3
@@ -14,7 +15,7 @@ from importlib import resources
 from typing import Protocol
 
 from handraiser.errors import SchemaChanged, SchemaTooNew, StoreError
-from handraiser.store.sql import Dialect, Row, for_dialect
+from handraiser.store.sql import Dialect, Row, StoreConflict, for_dialect
 
 _NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 _LONGEST = 600.0
@@ -64,9 +65,22 @@ def scripts() -> tuple[Script, ...]:
 async def migrate(database: Migratable, known: Sequence[Script] | None = None) -> list[str]:
     """Apply what is missing and return the names applied, oldest first.
 
-    Several processes may call it at once: one applies, the others wait and find nothing to do. Raises
-    :class:`SchemaTooNew`, :class:`SchemaChanged` or :class:`StoreUnavailable`; then nothing was changed.
+    Several processes may call it at once: one applies, the others wait and find nothing to do. A running service is
+    not held up: who cannot have a lock in time lets go of all and tries again, for ten minutes. Raises
+    :class:`SchemaTooNew`, :class:`SchemaChanged`, :class:`StoreConflict` or :class:`StoreUnavailable`; then nothing was
+    changed.
     """
+    patience = time.monotonic() + _LONGEST
+    while True:
+        try:
+            return await _migrate(database, known)
+        except StoreConflict:
+            if time.monotonic() > patience:
+                raise
+            await asyncio.sleep(0.2)
+
+
+async def _migrate(database: Migratable, known: Sequence[Script] | None) -> list[str]:
     applied = []
     async with database.transaction(seconds=_LONGEST) as tx:
         await tx.exclusive("schema migration")
