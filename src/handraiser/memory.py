@@ -24,7 +24,7 @@ def keep_memory_small() -> None:
 def leave_garbage() -> None:
     """Look for circles of garbage less often: requests leave hardly any, and looking costs a twentieth of the time."""
     # asyncio reads into 256 kB, a block that would be fetched and given back for every request.
-    selector_events._SelectorTransport.max_size = 65_536  # type: ignore[attr-defined]  # private, so untyped
+    selector_events._SelectorTransport.max_size = 16_384  # type: ignore[attr-defined]  # private, so untyped
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

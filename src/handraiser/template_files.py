@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babel import Locale
 from babel.messages import pofile
 
 from handraiser.core.block import Purpose, read_purpose
+from handraiser.core.formats import locale_of
 from handraiser.core.mjml.compile import Direction
 from handraiser.errors import TemplateFault, TemplateRefused
 
@@ -51,7 +51,7 @@ def words_of(words: Words, locale: str) -> Mapping[str, str]:
 
 def direction_of(locale: str) -> Direction:
     """``rtl`` for languages written from right to left."""
-    return "rtl" if Locale.parse(locale, sep="-").character_order == "right-to-left" else "ltr"
+    return "rtl" if locale_of(locale).character_order == "right-to-left" else "ltr"
 
 
 def read_sources(root: Path, slug: str) -> Sources:

@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from babel import Locale
+from babel import Locale, localedata
 from babel.dates import format_date, format_interval, format_time, get_datetime_format
 from babel.numbers import format_currency, format_decimal, format_percent, get_currency_precision
 
@@ -21,6 +21,36 @@ _CODE_MEETS_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
 """Where CLDR's currency spacing puts a space that Babel leaves out: KWD 1.500."""
 
 _PROBE = Decimal("1234567.25")
+
+
+_UNREAD = frozenset(
+    {
+        "compact_currency_formats",
+        "compact_decimal_formats",
+        "compound_unit_patterns",
+        "currency_names",
+        "currency_names_plural",
+        "date_fields",
+        "languages",
+        "meta_zones",
+        "scripts",
+        "time_zones",
+        "unit_display_names",
+        "unit_patterns",
+        "variants",
+    }
+)
+
+
+@lru_cache(maxsize=1024)
+def locale_of(code: str) -> Locale:
+    """A language as Babel knows it, without what no email reads: four fifths of some 0.6 MB each."""
+    locale = Locale.parse(code, sep="-")
+    for name in ("root", locale.language, str(locale)):
+        known = localedata.load(name)
+        for part in _UNREAD:
+            known[part] = {}
+    return locale
 
 
 class _Money:
@@ -86,7 +116,7 @@ class Formats:
     """
 
     def __init__(self, locale: str, time_zone: str) -> None:
-        self.locale = Locale.parse(locale, sep="-")
+        self.locale = locale_of(locale)
         self._zone = ZoneInfo(time_zone)
         self._currencies: dict[str, _Money] = {}
         self.quantity = lru_cache(maxsize=256)(self._any_quantity)

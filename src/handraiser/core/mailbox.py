@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
 import re
 import unicodedata
 from contextlib import suppress
 
 import idna
+
+from handraiser.core.links import mac
 
 _LOCAL = re.compile(r"[^\s@<>()\[\]\\,;:\"]{1,64}")
 _DOMAIN = re.compile(
@@ -82,7 +83,7 @@ def lookup(pepper: bytes, controller_id: bytes, address: str) -> bytes:
 
     The controller's 16 bytes lead, so that one mailbox has unrelated hashes at two companies.
     """
-    return hmac.digest(pepper, controller_id + normalise_address(address).encode(), "sha256")
+    return mac(pepper, controller_id + normalise_address(address).encode())
 
 
 def masked(address: str) -> str:

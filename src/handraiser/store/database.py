@@ -199,7 +199,7 @@ class _Sqlite(Database):
         opened: list[aiosqlite.Connection] = []
         try:
             with translated():
-                opened.append(await _sqlite_connection(path, seconds, "cache_size = -4000"))
+                opened.append(await _sqlite_connection(path, seconds, "cache_size = -2000"))
                 # What a reader has cached is void after every commit, so a large cache would only cost memory.
                 opened.append(await _sqlite_connection(path, seconds, "cache_size = -1000", "query_only = ON"))
         except BaseException:
@@ -257,7 +257,7 @@ class _Sqlite(Database):
 
 
 async def _sqlite_connection(path: Path, seconds: float, *more: str) -> aiosqlite.Connection:
-    connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=64, check_same_thread=False)
+    connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=32, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     try:
         for pragma in (
