@@ -27,6 +27,12 @@ log = logging.getLogger("handraiser.results")
 
 LEASE = "tallies"
 LEASE_MS = 120_000
+LONGEST = 600.0
+"""Seconds that taking one experiment's tallies away may take."""
+
+COMPUTING = 60.0
+"""Seconds that one experiment's results may take: a hundred segments of eight arms under changing weights need ten."""
+
 BATCH = 500
 """Most exposures, and most ledger entries, of one transaction; while it runs no other write begins on SQLite."""
 
@@ -98,7 +104,8 @@ class Results:
         """Take every tally away and count all exposures again; results stay as they are until that is done."""
         started = await results.started(self._database)
         for controller_id, experiment_id, _ in started:
-            await self._alone(partial(tallies.forget, controller_id=controller_id, experiment_id=experiment_id))
+            forget = partial(tallies.forget, controller_id=controller_id, experiment_id=experiment_id)
+            await self._alone(forget, LONGEST)
         await self.catch_up()
         await self.compute()
         return {"experiments": len(started)}
@@ -126,12 +133,12 @@ class Results:
                 continue
             await self._alone(partial(results.put, one=one, now=now, content=content))
 
-    async def _alone(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def _alone(self, work: Callable[[Transaction], Awaitable[T]], seconds: float | None = None) -> T:
         """One transaction of the lease's holder; raises :class:`Busy` while another replica holds it.
 
         The lease's row is written in the same transaction, so that two holders could only take turns.
         """
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(seconds=seconds) as tx:
             if not await leases.take(tx, LEASE, self._holder, self._clock(), LEASE_MS):
                 raise Busy("another process is counting")
             return await work(tx)
