@@ -8,7 +8,7 @@ LOCKS := requirements requirements-build requirements-dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help run test fuzz robots simulate check format lock bench wheel import-check results-check image-check clean
+.PHONY: help run test fuzz robots simulate check format lock bench wheel import-check experiment-check results-check image-check clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -71,6 +71,9 @@ wheel: .venv/dev.stamp ## build the wheel into dist/
 
 import-check: .venv/dev.stamp ## import ROWS consents (default 1000000), killed once on the way: rows/s and memory
 	@PYTHONPATH=src:tests ROWS=$(or $(ROWS),1000000) $(BIN)/python tests/import_check.py
+
+experiment-check: .venv/dev.stamp ## live through a test with CUSTOMERS customers (default 4000) at the doors, and check what its results say
+	@PYTHONPATH=src:tests $(BIN)/python tests/experiment_check.py
 
 results-check: .venv/dev.stamp ## count EXPOSURES first exposures (default 10000000; DATABASE=postgresql) and ask for all results: a second at most
 	@PYTHONPATH=src:tests $(BIN)/python tests/results_check.py

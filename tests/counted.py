@@ -6,12 +6,13 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from handraiser.core.assignment import Weights
 from handraiser.core.consent import Entry
+from handraiser.core.experiment import Arm, Design, Experiment
 from handraiser.core.ledger_head import HeadKeys
-from handraiser.store import ledger, seals
+from handraiser.store import experiments, ledger, seals
 from handraiser.store.database import Database
 from handraiser.store.ledger import Append, Change
-from handraiser.store.sql import to_json
 from rows import DAY, NOW, TENT_SHOP, TENTS, an_id
 
 HEADS = HeadKeys([(1, b"k" * 40)])
@@ -33,22 +34,24 @@ async def an_experiment(
     at: int = NOW,
     whose: tuple[bytes, bytes] = (TENTS, TENT_SHOP),
 ) -> None:
-    """A running experiment of two even arms, of a company and shop."""
-    settings = to_json(
-        {"window": WINDOW, "mde": 0.2, "plan": {"subjects": 30_000}, "arms": [{"key": "plain"}, {"key": "bold"}]}
+    """A running test of two even arms, of a company and shop."""
+    test = Experiment(
+        controller_id=whose[0],
+        id=experiment_id,
+        shop_id=whose[1],
+        kind="test",
+        key=f"bold-{experiment_id.hex()}",
+        name="Bold",
+        state="draft",
+        design=Design(purpose, (Arm("plain"), Arm("bold")), window=WINDOW),
+        weights=Weights(1, (5_000, 5_000)),
+        plan={"subjects": 30_000},
+        created_at=at,
+        started_at=at,
     )
     async with database.transaction() as tx:
-        await tx.execute(
-            "INSERT INTO experiment (controller_id, experiment_id, shop_id, kind, key, name, state, purpose,"
-            " settings, created_at, created_by, started_at)"
-            " VALUES ($1, $2, $3, 'test', $4, 'Bold', 'running', $5, $6, $7, '', $7)",
-            (whose[0], experiment_id, whose[1], f"bold-{experiment_id.hex()}", purpose, settings, at),
-        )
-        await tx.execute(
-            "INSERT INTO experiment_weights (controller_id, experiment_id, version, coverage, weights, since,"
-            " created_by) VALUES ($1, $2, 1, 10000, '[5000, 5000]', $3, '')",
-            (whose[0], experiment_id, at),
-        )
+        assert await experiments.put(tx, [test]) == [True]
+        await experiments.start(tx, [test])
 
 
 async def expose(

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import postgres
 from counted import WINDOW, Exposed, an_entry, an_experiment, append, look_around, put, seal
+from handraiser.results import WHOLESALE
 from handraiser.store.database import Database
 from programs import Programs
 from rows import DAY, an_id
@@ -113,7 +114,7 @@ async def check(folder: Path, database_url: str, exposures: int, compiled: Progr
 
 async def _count(it: Running, found: Checked) -> None:
     begun = time.monotonic()
-    await it.service.results.catch_up()
+    await it.service.results.catch_up(WHOLESALE)
     found.caught_up = time.monotonic() - begun
     await it.service.results.compute()
     found.computed = time.monotonic() - begun - found.caught_up

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import experiment_check
 import results_check
 from asked import BOAT, TENT
 from counted import EXPERIMENT, WINDOW, an_experiment, expose, say, seal
@@ -49,7 +50,7 @@ def results(database: Database, isolate: Isolate, clock: Clock) -> Results:
 
 
 async def told(results: Results, **asked: Any) -> dict[str, Any]:
-    return await results.of(TENT, EXPERIMENT, **asked)
+    return await results.of(TENT, str(uuid.UUID(bytes=EXPERIMENT)), **asked)
 
 
 async def test_before_the_first_count_there_is_no_data_and_no_moment(results: Results):
@@ -101,9 +102,9 @@ async def test_bayesian_numbers_are_told_on_request_alone(database: Database, re
 
 async def test_another_companys_experiment_is_none(results: Results):
     with pytest.raises(NotFound):
-        await results.of(BOAT, EXPERIMENT)
+        await results.of(BOAT, str(uuid.UUID(bytes=EXPERIMENT)))
     with pytest.raises(NotFound):
-        await results.of(TENT, uuid.uuid4().bytes)
+        await results.of(TENT, str(uuid.uuid4()))
 
 
 async def test_one_replica_counts_at_a_time_and_the_next_when_that_one_died(
@@ -162,7 +163,7 @@ async def test_visits_are_counted_for_the_arm_that_their_reader_was_in_by_then(
 
 async def test_a_holdout_is_counted_and_has_no_results_of_its_own(database: Database, results: Results):
     async with database.transaction() as tx:
-        await tx.execute("UPDATE experiment SET kind = 'holdout', purpose = '', settings = '{}'")
+        await tx.execute("UPDATE experiment SET kind = 'holdout', purpose = ''")
     await expose(database, range(10))
     await results.refresh()
     assert (await results.command("tallies.verify"))["exposures"] == 10
@@ -176,3 +177,14 @@ async def test_all_results_of_many_experiments_come_from_the_api_at_once(tmp_pat
     assert len(found.answered) == results_check.EXPERIMENTS
     assert min(found.segments) >= 10
     assert found.opt_ins > 100
+
+
+async def test_the_better_arm_is_named_though_it_is_slower_and_scanners_count_nowhere(
+    tmp_path: Path, compiled: Programs
+):
+    url = f"sqlite:///{tmp_path / 'h.db'}"
+    found = await experiment_check.check(tmp_path, url, compiled, 240, experiment_check.SHORT)
+    assert found.faults() == []
+    only_scanned = {n for n in found.world.scanned if n % 2} - found.world.said["yes"]
+    assert len(only_scanned) > 20, "scanners sent the form of customers who never pressed"
+    assert found.world.emails > 2 * len(found.world.arms)

@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 import orjson
 
 from handraiser.core.assignment import Weights
+from handraiser.core.experiment import Experiment
 from handraiser.core.outcome import DAY_MS
 from handraiser.core.shop import Shop
 from handraiser.core.statistics.summary import Clicks, Counted, DayTally, summed_up
 from handraiser.core.statistics.verdict import Design
-from handraiser.errors import Busy, HandraiserError, NotFound
+from handraiser.errors import Busy, NotFound
 from handraiser.isolate import Isolate
-from handraiser.store import leases, results, tallies
+from handraiser.store import experiments, leases, results, tallies
 from handraiser.store.database import Database, Transaction
-from handraiser.store.results import Experiment
 from handraiser.store.sql import to_json
 
 log = logging.getLogger("handraiser.results")
@@ -35,6 +35,9 @@ COMPUTING = 60.0
 
 BATCH = 500
 """Most exposures, and most ledger entries, of one transaction; while it runs no other write begins on SQLite."""
+
+WHOLESALE = 5_000
+"""The same for a rebuild: the days of old exposures are mixed, so few at a time would touch every tally each time."""
 
 MATURING_DAYS = 120
 """How long after their end experiments still get better known: the longest window and the guardrails'."""
@@ -61,25 +64,32 @@ class Results:
                 return
             await self._give_back()
 
-    async def of(self, shop: Shop, experiment_id: bytes, *, bayes: bool = False) -> dict[str, Any]:
-        """An experiment's results as the job computed them last; of nothing, before it ever did.
+    async def of(self, shop: Shop, name: str, *, bayes: bool = False) -> dict[str, Any]:
+        """A test's results, by its key or id, as the job computed them last; of nothing, before it ever did.
 
         ``computed_at`` (ms UTC, None: not yet) says when. ``bayes`` adds numbers that describe and do not decide.
-        Raises :class:`NotFound` for an unknown experiment and for one of another company, or of another shop alone.
+        Raises :class:`NotFound` for an unknown test, for one of another company or of another shop alone, and for a
+        holdout, which has no purpose to be judged by.
         """
-        found = await results.experiment(self._database, shop.controller.id, experiment_id)
-        if found is None or found.shop_id not in (None, shop.id):
-            raise NotFound("there is no experiment of this id")
-        kept = await results.get(self._database, shop.controller.id, experiment_id)
-        told = orjson.loads(kept.content) if kept else summed_up(_counted(found, [], [], self._clock()))
+        found = await experiments.find(self._database, shop.controller.id, name)
+        if found is None or not found.concerns(shop.id) or found.kind != "test":
+            raise NotFound("there is no test of this key or id")
+        kept = await results.get(self._database, shop.controller.id, found.id)
+        told = orjson.loads(kept.content) if kept else summed_up(_of(found, [found.weights], [], [], self._clock()))
         if not bayes:
             del told["bayes"]
         return {
-            "experiment_id": str(uuid.UUID(bytes=experiment_id)),
+            "experiment_id": str(uuid.UUID(bytes=found.id)),
             "key": found.key,
             "computed_at": kept.computed_at if kept else None,
             **told,
         }
+
+    async def _counted(self, found: Experiment, now: int) -> Counted:
+        rows = await tallies.by_day(self._database, found.controller_id, found.id)
+        clicks = await results.clicks_of(self._database, found.controller_id, found.id)
+        weights = await experiments.weights_of(self._database, found.controller_id, found.id)
+        return _of(found, [one for one, _ in weights], rows, clicks, now)
 
     async def command(self, name: str) -> Any:
         """One command of the CLI, answered in JSON's types; raises :class:`Busy` while another process counts."""
@@ -106,30 +116,28 @@ class Results:
         for controller_id, experiment_id, _ in started:
             forget = partial(tallies.forget, controller_id=controller_id, experiment_id=experiment_id)
             await self._alone(forget, LONGEST)
-        await self.catch_up()
+        await self.catch_up(WHOLESALE)
         await self.compute()
         return {"experiments": len(started)}
 
-    async def catch_up(self) -> None:
+    async def catch_up(self, batch: int = BATCH) -> None:
         """Count what happened since the last time; raises :class:`Busy` where another replica is at it."""
         for controller_id in await tallies.companies(self._database):
-            while await self._alone(partial(tallies.catch_up, controller_id=controller_id, limit=BATCH)):
+            while await self._alone(partial(tallies.catch_up, controller_id=controller_id, limit=batch)):
                 pass
 
     async def compute(self) -> None:
         """Compute the results that are older than their tallies or than today; raises :class:`Busy`."""
         now = self._clock()
         for one in await results.due(self._database, now - now % DAY_MS, now - MATURING_DAYS * DAY_MS):
-            found = await results.experiment(self._database, one.controller_id, one.experiment_id)
+            found = await experiments.find(self._database, one.controller_id, str(uuid.UUID(bytes=one.experiment_id)))
             if found is None:
                 continue
-            rows = await tallies.by_day(self._database, one.controller_id, one.experiment_id)
-            clicks = await results.clicks_of(self._database, one.controller_id, one.experiment_id)
+            counted = await self._counted(found, now)
             try:
-                content = to_json(await self._isolate.call(summed_up, _counted(found, rows, clicks, now)))
-            except HandraiserError as error:
-                facts = {"experiment": one.experiment_id.hex(), "error": type(error).__name__}
-                log.error("results were not computed", extra={"facts": facts})
+                content = to_json(await self._isolate.call(summed_up, counted, seconds=COMPUTING))
+            except Exception as error:  # whatever is wrong with one, the others are told
+                log.error("not computed", exc_info=error, extra={"facts": {"experiment": one.experiment_id.hex()}})
                 continue
             await self._alone(partial(results.put, one=one, now=now, content=content))
 
@@ -152,15 +160,18 @@ async def _nothing(_tx: Transaction) -> None:
     """Renews the lease."""
 
 
-def _counted(
-    found: Experiment, rows: Sequence[tuple[Any, ...]], clicks: Sequence[tuple[int, str, int]], now: int
+def _of(
+    found: Experiment,
+    weights: Sequence[Weights],
+    rows: Sequence[tuple[Any, ...]],
+    clicks: Sequence[tuple[int, str, int]],
+    now: int,
 ) -> Counted:
-    settings = found.settings
-    weights = tuple(Weights(version, tuple(parts), coverage) for version, parts, coverage in found.weights)
+    design = found.design
     return Counted(
-        Design(weights, settings["window"], settings["mde"]),
-        tuple(arm["key"] for arm in settings["arms"]),
-        settings["plan"]["subjects"],
+        Design(tuple(weights), design.window, design.mde),
+        tuple(arm.key for arm in design.arms),
+        found.plan["subjects"],
         [DayTally(*row) for row in rows],
         [Clicks(*one) for one in clicks],
         now // DAY_MS,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 
 from aiohttp import web
@@ -10,7 +9,7 @@ from aiohttp import web
 from handraiser.doors.keys import Keys
 from handraiser.doors.openapi import Operation, Parameter
 from handraiser.doors.web import Problem, json_response
-from handraiser.errors import Fault, NotFound
+from handraiser.errors import Fault
 from handraiser.results import Results as Story
 
 _DETAILS = ("", "bayes")
@@ -36,7 +35,7 @@ class Results:
                 "words. Computed by a job every few minutes (`computed_at`). `detail=bayes` adds numbers that describe "
                 "and do not decide.",
                 parameters=(
-                    Parameter("experiment_id", "path", "The id of the experiment", {"type": "string"}),
+                    Parameter("experiment_id", "path", "The test's key or id", {"type": "string"}),
                     Parameter("detail", "query", "bayes: a description besides", {"enum": list(_DETAILS)}),
                 ),
                 answer="Results",
@@ -49,8 +48,5 @@ class Results:
         detail = request.query.get("detail", "")
         if detail not in _DETAILS:
             raise Problem(422, faults=[Fault("detail", "bad_value", "bayes, or leave it out")])
-        try:
-            experiment_id = uuid.UUID(request.match_info["experiment_id"]).bytes
-        except ValueError:
-            raise NotFound("there is no experiment of this id") from None
-        return json_response(await self._results.of(caller.shop, experiment_id, bayes=detail == "bayes"))
+        name = request.match_info["experiment_id"]
+        return json_response(await self._results.of(caller.shop, name, bayes=detail == "bayes"))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
-import orjson
+from typing import NamedTuple
 
 from handraiser.store.database import Transaction
 from handraiser.store.sql import Reads
@@ -16,17 +14,6 @@ class Due(NamedTuple):
     controller_id: bytes
     experiment_id: bytes
     tallied: int
-
-
-class Experiment(NamedTuple):
-    """What an experiment's results depend on; ``weights`` are (version, parts, coverage), the first version first."""
-
-    controller_id: bytes
-    experiment_id: bytes
-    shop_id: bytes | None
-    key: str
-    settings: dict[str, Any]
-    weights: list[tuple[int, list[int], int]]
 
 
 class Kept(NamedTuple):
@@ -79,28 +66,6 @@ async def get(reads: Reads, controller_id: bytes, experiment_id: bytes) -> Kept 
         (controller_id, experiment_id),
     )
     return Kept(*rows[0]) if rows else None
-
-
-async def experiment(reads: Reads, controller_id: bytes, experiment_id: bytes) -> Experiment | None:
-    """One experiment of a company; None for a holdout, which has no purpose to be judged by."""
-    whose = (controller_id, experiment_id)
-    rows = await reads.fetch(
-        "SELECT * FROM experiment WHERE controller_id = $1 AND experiment_id = $2 AND kind = 'test'", whose
-    )
-    if not rows:
-        return None
-    weights = await reads.fetch(
-        "SELECT version, weights, coverage FROM experiment_weights WHERE controller_id = $1 AND experiment_id = $2"
-        " ORDER BY version",
-        whose,
-    )
-    return Experiment(
-        *whose,
-        rows[0]["shop_id"],
-        rows[0]["key"],
-        orjson.loads(rows[0]["settings"]),
-        [(row["version"], orjson.loads(row["weights"]), row["coverage"]) for row in weights],
-    )
 
 
 async def started(reads: Reads) -> list[tuple[bytes, bytes, str]]:
