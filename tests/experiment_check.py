@@ -63,9 +63,9 @@ class World:
     async def day(self, number: int) -> None:
         """Everything that happens on a day, some of it at once."""
         self.siege.clock.now = NOW + number * DAY
-        plans = self.plans.pop(number, [])
-        for n in range(0, len(plans), AT_ONCE):
-            await asyncio.gather(*(plan() for plan in plans[n : n + AT_ONCE]))
+        while plans := self.plans.pop(number, []):
+            for n in range(0, len(plans), AT_ONCE):
+                await asyncio.gather(*(plan() for plan in plans[n : n + AT_ONCE]))
 
     async def enter(self, n: int, day: int) -> None:
         """A first order: who is in an arm may be scanned now, and may say yes later; more emails follow."""
