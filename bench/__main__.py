@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import fill, post, scene, stages, table
+from bench import fill, post, relay, scene, stages, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,9 @@ def run(size: Size, *, shops: tuple[str, ...] = scene.SHOPS, with_node: bool = T
         staged = asyncio.run(stages.measure(state, seconds=size.seconds / 3))
         _say("posting")
         posted = post.measure(state, rounds=size.rounds, seconds=size.seconds, emails=size.emails)
-    return table.compose(filled, posted, staged)
+        _say("relaying")
+        relayed = relay.measure(state, rounds=size.rounds, seconds=size.seconds)
+    return table.compose(filled, posted, staged, relayed)
 
 
 def main() -> None:

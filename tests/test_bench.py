@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from bench import fill, load, scene, table
+from bench import fill, load, relay, scene, smtp, table
 from bench.__main__ import Size, run
 
 BAD = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno"
@@ -26,6 +26,13 @@ def test_every_row_is_measured_and_told_in_a_table():
     for stage in ("parse and validate", "look up", "decide", "fill HTML", "fill text", "encode", "record", "the whole"):
         assert re.search(rf"\| {stage}[^|]* \| -?[\d,]+ \|", told), stage  # a difference may be noise so short
     assert re.search(r"\| 1,000 \| \d+ \|", told)
+    if reason := smtp.missing():
+        assert f"not measured: {reason}" in told
+    else:
+        roads = re.findall(r"\| relay, (\w+) \| ([\d,]+) /s.*?\| ([\d,]+) /s.*?\| ([\d.]+)×", told)
+        assert [road for road, *_ in roads] == ["passing", "enriching"]
+        assert float(roads[0][1].replace(",", "")) > float(roads[1][1].replace(",", "")) > 0
+        assert re.search(r"those [1-9]\d* passed as they came", told)
 
 
 def test_the_peers_mail_is_the_same_mail_as_ours():
@@ -51,6 +58,23 @@ def test_every_order_is_another_customers():
     assert first["order"]["id"] != second["order"]["id"]
     assert first["customer"]["email"] != second["customer"]["email"]
     assert first["customer"]["id"] != second["customer"]["id"]
+
+
+def test_a_machine_without_postfix_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(smtp, "SBIN", tmp_path)
+
+    assert relay.measure(scene.State(tmp_path, ""), rounds=1, seconds=1) == "no Postfix"
+
+
+def test_every_finished_mail_is_another_orders_and_has_no_bare_line_end_or_dot():
+    first, second = relay.a_mail("orders"), relay.a_mail("news", relay.TABLES)
+
+    assert first[1] != second[1]
+    assert (first[0], second[0]) == ("orders@fjell-fjord.example", "news@fjell-fjord.example")
+    for _, recipient, content in (first, second):
+        assert f"<{recipient}>".encode() in content
+        assert not re.search(rb"(?<!\r)\n|\n\.|[{}]", content)
+        assert content.endswith(b"\r\n")
 
 
 def test_the_load_stops_at_an_answer_that_is_not_200():

@@ -46,7 +46,7 @@ class Isolate:
             try:
                 pipe = await self._started()
                 pipe.send((function, args, kwargs))
-                if not await asyncio.to_thread(pipe.poll, limit):
+                if not await _answers(pipe, limit):
                     raise TimeLimitExceeded(f"not done within {limit:g} seconds")
                 good, value = pipe.recv()
             except (EOFError, OSError):
@@ -91,6 +91,20 @@ class Isolate:
     def close(self) -> None:
         """End the worker; may be called again."""
         self._kill()
+
+
+async def _answers(pipe: Connection, seconds: float) -> bool:
+    """Whether something comes within ``seconds``; no thread waits for it."""
+    loop, came, number = asyncio.get_running_loop(), asyncio.Event(), pipe.fileno()
+    loop.add_reader(number, came.set)
+    try:
+        async with asyncio.timeout(seconds):
+            await came.wait()
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(number)
+    return True
 
 
 class Workers:

@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, NamedTuple
 
 import aiosmtplib
@@ -175,7 +176,7 @@ class Pool:
             use_tls=hop.tls,
             start_tls=False if hop.tls or self._tls == "off" else True if verified else None,
             # Where no password is at stake and nobody asked for more, TLS with anybody is better than none (RFC 7435).
-            tls_context=None if verified or hop.tls else _unverified(),
+            tls_context=_tls_context(verified=verified or hop.tls),
             local_hostname=self._name,
             username=hop.user or None,
             password=hop.password or None,
@@ -206,8 +207,12 @@ class Pool:
             self._idle.pop().close()
 
 
-def _unverified() -> ssl.SSLContext:
-    context = ssl.create_default_context()
+@cache
+def _tls_context(*, verified: bool) -> ssl.SSLContext:
+    """One for all connections: to read the system's certificates takes longer than ten mails."""
+    if verified:
+        return ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context

@@ -39,12 +39,15 @@ def without_data(html: str) -> str:
 
 def outlook_view(html: str) -> str:
     """The HTML that Outlook shows: what is for it opened, what is kept from it left out. Linear in the length."""
+    begins = min((at for one in ("[if", "[If", "[iF", "[IF") if (at := html.find(one)) >= 0), default=-1)
+    if begins < 0:
+        return html
     html = without_data(html)
     parts: list[str] = []
     opened: list[tuple[bool, bool]] = []
     """Of each passage begun: whether Outlook shows it, and whether other readers take it for a comment."""
     hidden = at = 0
-    for match in _CONDITION.finditer(html):
+    for match in _CONDITION.finditer(html, max(0, begins - len("<!--"))):
         if match.group("closed") is not None and (not opened or opened[-1] != (False, True)):
             continue  # an ordinary comment's end: of these passages it ends only one that lacks its own
         told = match.group("revealed") if match.group("hidden") is None else match.group("hidden")
