@@ -32,7 +32,7 @@ from handraiser.core.catalogue import (
     read_purposes,
 )
 from handraiser.core.experiment import Running
-from handraiser.core.letter import WEB, WEB_PAGE
+from handraiser.core.letter import OUTSIDE_MAIL, WEB_PAGE
 from handraiser.core.mjml.compile import block_key, compile_block, compile_page, page_key
 from handraiser.core.mjml.fill import Block, Engine, Page
 from handraiser.core.mjml.program import CompiledBlock, CompiledPage
@@ -388,6 +388,6 @@ def _silent_asks(block: BlockVersion) -> list[TemplateFault]:
 def _stands_on(block: BlockVersion, page: str) -> bool:
     """Whether a mail on this page can be one of the block's touchpoints; a shop's own page serves any type."""
     touchpoints = block.targeting.touchpoints
-    if page == WEB_PAGE and any(one.startswith(WEB) for one in touchpoints):
+    if page == WEB_PAGE and any(one.startswith(OUTSIDE_MAIL) for one in touchpoints):
         return True
     return not touchpoints or page not in payload.TYPES or f"email:{page}" in touchpoints

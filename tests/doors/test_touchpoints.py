@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import segno
 
 from mailserver import Inbox, links_of
 from programs import Programs
@@ -134,6 +135,47 @@ async def test_who_pressed_in_a_mail_before_is_proven_but_only_under_the_same_cu
     other = await view(house, a_view(3, id="666", email="bob@example.com"))
     await house.press(the_ask(other))
     assert (await standing(house, "666"))["tips"] == "pending"
+
+
+async def test_a_packing_slip_gets_its_link_as_a_code_to_scan_and_no_link_to_press(house: Running):
+    answer = await view(house, a_view(), "packing_slip")
+    link = the_ask(answer)
+    drawn = re.search(r'd="([^"]+)"/></g>', answer["qr"])
+    assert drawn
+    assert drawn[1] == re.search(r'd="([^"]+)"', segno.make(link, error="m").svg_inline())[1], "the code says the link"  # type: ignore[index]
+    assert answer["html"].count(answer["qr"]) == 1
+    tags = Tags(answer["html"]).found
+    assert {tag for tag, _ in tags} <= {"style", "div", "h2", "table", "tbody", "tr", "td", "b", "svg", "g", "path"}
+    assert not any("style" in attributes for _, attributes in tags)
+    said = re.sub(r"<style>.*?</style>|<[^>]+>", " ", answer["html"])
+    assert "You hear of every offer a day before everyone else" in said
+    assert "Yes, sign me up" in said
+    assert link in said, "for who cannot scan"
+    assert "No thanks" not in said, "on paper it cannot be pressed; the page has it"
+    assert (await view(house, a_view(), "packing_slip"))["message_id"] == answer["message_id"], (
+        "printed again: the same"
+    )
+    _, message = await house.get(f"/v1/messages/{answer['message_id']}")
+    assert message["touchpoint"] == "print:packing_slip"
+
+
+async def test_whoever_opens_a_parcel_is_asked_for_the_mailbox_even_of_a_proven_customer(house: Running):
+    await house.press(the_ask(await house.email(an_order())))
+    (block,) = [one for one in _starter() if one["slug"] == "newsletter-on-a-page"]
+    controller = (await house.service.govern.shop("tents")).controller.id
+    content = {**block, "slug": "tips-in-a-parcel", "purpose": "tips", "priority": 30}
+    await house.service.publish.put_block(controller, content)
+    await house.service.publish.refresh()
+
+    _, page = await house.open(the_ask(await view(house, a_view(2), "packing_slip")))
+    assert "No thanks" in page
+    await house.press(the_ask(await view(house, a_view(2), "packing_slip")))
+    assert await standing(house) == {"offers": "granted", "tips": "pending"}
+
+
+async def test_a_packing_slip_goes_with_an_order(house: Running):
+    status, answer = await house.post("/v1/touchpoints/packing_slip", {"customer": ALICE})
+    assert (status, answer["errors"][0]["pointer"]) == (422, "/order/id")
 
 
 async def test_a_proven_customer_needs_no_second_step(house: Running):

@@ -191,7 +191,10 @@ async def session(data: bytes, running: Relay, hop: ScriptedHop, listener: Liste
         _knows_the_truth(answers, said, hop)
         hop.says = {}
         async with talking(running.port) as client:
-            assert (await client.send(HEALTHY, "alice@example.com")).startswith("250"), "others are not served"
+            # A busy machine may outlast the relay's patience: whoever is put off tries again.
+            while not (said := await client.send(HEALTHY, "alice@example.com")).startswith("250"):
+                assert said[:3] in ("451", "503"), f"others are not served: {said}"
+                await client.say("RSET")
         while running.sessions or running.deliveries:  # noqa: ASYNC110 - nothing tells when the last one is gone
             await asyncio.sleep(0)
     assert not listener.heard, listener.heard.pop()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from handraiser.core import consent
 from handraiser.core.block import Promise
 from handraiser.core.consent import Standing, State
-from handraiser.core.letter import WEB
+from handraiser.core.letter import OUTSIDE_MAIL, PRINT
 from handraiser.core.links import OUTLIVE_KEYS, Link, LinkKind, Links
 from handraiser.core.mailbox import masked
 from handraiser.core.market import Markets
@@ -86,8 +86,8 @@ class Ask:
 
     @property
     def on_page(self) -> bool:
-        """Whether it stood on a page of the shop, and in no mail."""
-        return self.message.touchpoint.startswith(WEB)
+        """Whether it stood on a page of the shop or on paper, and in no mail."""
+        return self.message.touchpoint.startswith(OUTSIDE_MAIL)
 
     @property
     def standing(self) -> Standing:
@@ -159,7 +159,7 @@ class Asks:
                 session, controller_id, message.id, subject.id, kind=int(link.kind), now=now, burst_ms=BURST_MS
             )
         market = self._markets.under(shop.market_overrides).strictest(message.market.split("+"))
-        market = market.on_page if message.touchpoint.startswith(WEB) else market
+        market = market.on_page if message.touchpoint.startswith(OUTSIDE_MAIL) else market
         content = json.loads(wording.content)
         standing = consent.of_purpose(standings, placement.purpose or "")
         # A confirmation mail lives as long as what it confirms waits, an ask's link thirty days.
@@ -200,7 +200,7 @@ class Asks:
         link = Link(shop.number, message.subject_id, LinkKind.PREFERENCES)
         if unproven:
             return ""
-        on_page = message.touchpoint.startswith(WEB)
+        on_page = message.touchpoint.startswith(OUTSIDE_MAIL)
         return self._links.sign(link) if on_page else self._links.dated(link, message.sent_at)
 
     async def wording(self, session: Reads, controller_id: bytes, wording_id: bytes) -> StoredWording:
@@ -252,9 +252,12 @@ async def standings_of(reads: Reads, controller_id: bytes, subject_id: bytes) ->
 
 
 async def _unproven(reads: Reads, message: StoredMessage) -> bool:
-    """Whether the ask stood on a page whose reader has never pressed in a mail: anybody may have typed the address."""
-    if not message.touchpoint.startswith(WEB):
+    """Whether the ask stood on a page whose reader has never pressed in a mail (anybody may have typed the address), or
+    on paper: nothing ties whoever opens a parcel to the mailbox."""
+    if not message.touchpoint.startswith(OUTSIDE_MAIL):
         return False
+    if message.touchpoint.startswith(PRINT):
+        return True
     known_as = (message.controller_id, message.subject_id, message.shop_id, message.external_id)
     return not await waiting.pressed_in_a_mail(reads, *known_as)
 

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from html.parser import HTMLParser
 
 from markupsafe import escape
@@ -26,14 +27,36 @@ _ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
 }
 _VOID = frozenset({"br", "img"})
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
+_WORD = re.compile(r"(?:^|>)[^<]*\w(?<!&nbsp)[^<]*(?:<|$)")
 _QUIET = "hr-m"
 """The class of a cell whose text is quiet, in the emails' own parts."""
 
 
-def fragment(slots: Mapping[str, tuple[str, str]], brand: Brand, locale: str, direction: str) -> str:
-    """The HTML of the blocks in ``slots`` (each as filled for an email), in their order."""
-    parts = "".join(f'<div class="hr-block hr-{slot}">{_words_of(html)}</div>' for slot, (html, _) in slots.items())
+def fragment(
+    slots: Mapping[str, tuple[str, str]], brand: Brand, locale: str, direction: str, *, qr: str = "", url: str = ""
+) -> str:
+    """The HTML of the blocks in ``slots`` (each as filled for an email), in their order.
+
+    With ``qr`` it is for paper: the button's words above the code and its ``url``, and no other link: what cannot be
+    pressed there is on the page that the code leads to.
+    """
+    code = f'{qr}<div class="hr-text hr-quiet">{_ascii(url)}</div>' if qr else ""
+    parts = "".join(
+        f'<div class="hr-block hr-{slot}">{_words_of(html, code)}</div>' for slot, (html, _) in slots.items()
+    )
     return f'<style>{style(brand)}</style><div class="handraiser" lang="{locale}" dir="{direction}">{parts}</div>'
+
+
+def qr_code(url: str) -> str:
+    """A QR code (ISO/IEC 18004, level M) as an SVG element in ASCII, 3 to 4 cm wide with its quiet zone."""
+    import segno  # for those who print alone
+
+    made = segno.make(url, error="m", micro=False)
+    scale = 35 / made.symbol_size(border=4)[0]
+    svg: str = made.svg_inline(
+        scale=round(scale, 2), border=4, unit="mm", light="#ffffff", svgclass="hr-qr", lineclass=None
+    )
+    return svg
 
 
 def style_hash(brand: Brand) -> str:
@@ -62,28 +85,48 @@ def style(brand: Brand) -> str:
     )
 
 
-def _words_of(html: str) -> str:
-    reader = _Reader()
+def _words_of(html: str, code: str) -> str:
+    reader = _Reader(code)
     reader.feed(html)
     reader.close()
     return "".join(reader.out)
 
 
-class _Reader(HTMLParser):
-    """Unwraps what MJML builds for mail: comments for Outlook go, text cells become plain ``div``, a button a link."""
+@dataclass(slots=True)
+class _Opened:
+    """An element that is open: what was made of it, where that begins in the output, and the links before it."""
 
-    def __init__(self) -> None:
+    tag: str
+    made: str
+    at: int
+    links: int
+    press: bool = False
+
+
+class _Reader(HTMLParser):
+    """Unwraps what MJML builds for mail: comments for Outlook go, text cells become plain ``div``, a button a link; or,
+    for paper, the button's words with ``code`` below, and no link."""
+
+    def __init__(self, code: str) -> None:
         super().__init__()
         self.out: list[str] = []
-        self._open: list[tuple[str, str]] = []
-        self._kept = 0
-        self._quiet = False
+        self._code = code
+        self._open: list[_Opened] = []
+        self._kept = self._links = 0
+        self._quiet = self._mute = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         if tag == "td":
             self._quiet = _QUIET in given.get("class", "").split()
-        made = self._made(tag, given)
+        made = None if self._mute else self._made(tag, given)
+        opened = _Opened(tag, made[0] if made else "", len(self.out), self._links)
+        if self._code and tag == "a" and not self._mute:
+            opened.press = bool(made and made[1])
+            made = ("b", "") if opened.press else None
+            opened.made = "b" if opened.press else ""
+            self._mute = not opened.press
+            self._links += 1
         if made:
             name, extra = made
             kept = "".join(f' {a}="{_ascii(given[a])}"' for a in _ATTRIBUTES.get(name, ()) if given.get(a))
@@ -91,20 +134,28 @@ class _Reader(HTMLParser):
             self.out.append(f"<{name}{extra}{kept}{alt}>")
             self._kept += tag not in _VOID
         if tag not in _VOID:
-            self._open.append((tag, made[0] if made else ""))
+            self._open.append(opened)
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in _VOID or all(opened != tag for opened, _ in self._open):
+        if tag in _VOID or all(opened.tag != tag for opened in self._open):
             return
         while self._open:
-            opened, made = self._open.pop()
-            if made:
-                self.out.append(f"</{made}>")
+            opened = self._open.pop()
+            if opened.made:
+                self.out.append(f"</{opened.made}>")
                 self._kept -= 1
-            if opened == tag:
+            if opened.press:
+                self.out.append(self._code)
+            elif opened.tag == "a":
+                self._mute = False
+            elif opened.made and self._links > opened.links and not _WORD.search("".join(self.out[opened.at :])):
+                del self.out[opened.at :]  # of links with something between only that is left
+            if opened.tag == tag:
                 return
 
     def handle_data(self, data: str) -> None:
+        if self._mute:
+            return
         if self._kept:
             self.out.append(_ascii(data))
         elif data.strip():
@@ -120,7 +171,7 @@ class _Reader(HTMLParser):
             # MJML's own tables lay out; one that has a typeface is the author's.
             return ("table", ' role="presentation"') if "font-family" in look else None
         if tag in _CELLS:
-            inner = next((made for opened, made in reversed(self._open) if opened == "table"), "")
+            inner = next((opened.made for opened in reversed(self._open) if opened.tag == "table"), "")
             return (tag, "") if inner else None
         if tag == "p" and look.startswith("border-top"):
             return None  # a line between

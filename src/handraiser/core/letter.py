@@ -19,12 +19,14 @@ from handraiser.core.value import dataclass
 from handraiser.core.view import Words, view
 from handraiser.errors import Fault, PayloadRefused
 
-WEB = "web:"
-"""What the touchpoints begin with that are pages of the shop."""
+WEB, PRINT = "web:", "print:"
+"""What the touchpoints begin with that are pages of the shop, and pieces of paper."""
+OUTSIDE_MAIL = (WEB, PRINT)
 WEB_PAGE = "order_confirmation"
 """The email in whose page the blocks of a shop's web pages are compiled; only their words and links are shown there."""
 _DAY_MS = 86_400_000
 _NOT_ON_PAGES = frozenset({"to", "template", "subject"})
+_PRINTED = frozenset({"packing_slip"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,8 @@ class Letter:
 
     @property
     def on_page(self) -> bool:
-        """Whether it is a page of the shop, and no mail."""
-        return self.touchpoint.startswith(WEB)
+        """Whether it is a page of the shop or a piece of paper, and no mail."""
+        return self.touchpoint.startswith(OUTSIDE_MAIL)
 
     @property
     def live_sale(self) -> bool:
@@ -173,9 +175,9 @@ def read_view(
     markets: Markets,
     at: int,
 ) -> Letter:
-    """Read what a page of the shop (``place``: ``thank_you``, ``account`` …) tells of its reader: the customer, and the
-    order where there is one. Without an Idempotency-Key the same order's view is the same view, without an order the
-    same day's: a page that is loaded again asks nobody twice.
+    """Read what a page of the shop (``place``: ``thank_you``, ``account`` …) or a ``packing_slip`` tells of its reader:
+    the customer, and the order where there is one, which a slip must have. Without an Idempotency-Key the same order's
+    view is the same view, without an order the same day's: a page that is loaded again asks nobody twice.
 
     Raises :class:`PayloadRefused` like :func:`read_letter`.
     """
@@ -195,6 +197,8 @@ def read_view(
         name: value for name, value in letter.email["order"].items() if name not in stand_ins.keys() - {"currency"}
     }
     order.setdefault("id", "")
+    if place in _PRINTED and not order["id"]:
+        raise PayloadRefused([Fault("/order/id", "missing", "a packing slip goes with an order")])
     if options.idempotency_key is None:
         what = order["id"] or str(at // _DAY_MS)
         whom = mailbox.normalise_address(letter.address)
@@ -205,7 +209,7 @@ def read_view(
         options=options,
         email={**letter.email, "type": place, "order": order},
         market=letter.market.on_page,
-        touchpoint=f"{WEB}{place}",
+        touchpoint=f"{PRINT if place in _PRINTED else WEB}{place}",
         blocks_only=True,
     )
 

@@ -150,6 +150,12 @@ _PROBLEM: Json = {
     "request_id": TEXT,
 }
 
+_PAGE_BLOCKS: Json = {
+    "html": TEXT,
+    "style": TEXT,
+    **{name: told for name, told in _TOLD.items() if name != "headers"},
+}
+
 
 def _schemas(meanings: Meanings) -> Json:
     email = json_schema()
@@ -166,9 +172,8 @@ def _schemas(meanings: Meanings) -> Json:
         },
         "Blocks": object_of({**_TOLD, "slots": map_of(ref("Part"))}),
         "PageView": object_of({"customer": ref("Customer"), "order": ref("Order")}, optional=("order",)),
-        "PageBlocks": object_of(
-            {"html": TEXT, "style": TEXT, **{name: told for name, told in _TOLD.items() if name != "headers"}}
-        ),
+        "PageBlocks": object_of(_PAGE_BLOCKS),
+        "SlipBlocks": object_of({**_PAGE_BLOCKS, "qr": {"type": ["string", "null"]}}),
         "Part": object_of({"html": TEXT, "text": TEXT}),
         "FinishedEmail": object_of(_FINISHED, optional=("text", "order", "soft_opt_in")),
         "EnrichedEmail": object_of(_ENRICHED),
@@ -199,7 +204,10 @@ def _schemas(meanings: Meanings) -> Json:
 
 GROUPS = {
     "emails": ("Emails", "An order in, the enriched email (or its blocks) out."),
-    "touchpoints": ("Pages", "The same blocks on the thank-you page and in the account, where an email may not ask."),
+    "touchpoints": (
+        "Pages",
+        "The same blocks on pages of the shop and in the parcel, where an email may not ask.",
+    ),
     "messages": ("Why", "What was decided for each email, with reasons and remedies, and what its reader answered."),
     "orders": ("Orders", "Orders of every channel, their changes and their history, where no email goes through us."),
     "consents": ("Consents", "Where a customer stands, what other systems tell of it, and the ledger that proves it."),
@@ -260,7 +268,7 @@ def _operation(operation: Operation, examples: Json) -> Json:
     answer: Json = {"description": "done", "content": content(operation.answer)}
     if operation.mime:
         answer["content"]["message/rfc822"] = {"schema": {"type": "string"}}
-    if operation.answer in ("ComposedEmail", "Blocks", "PageBlocks", "EnrichedEmail"):
+    if operation.answer in ("ComposedEmail", "Blocks", "PageBlocks", "SlipBlocks", "EnrichedEmail"):
         answer["headers"] = {
             name: {"description": text, "schema": {"type": "string"}} for name, text in _ANSWER_HEADERS.items()
         }

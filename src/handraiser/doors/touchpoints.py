@@ -1,4 +1,5 @@
-"""``POST /v1/touchpoints/thank_you|account``: what a page of the shop may show, as JSON or as a fragment of HTML."""
+"""``POST /v1/touchpoints/thank_you|account|packing_slip``: what a page of the shop may show, or the slip in its parcel,
+as JSON or as a fragment of HTML."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from aiohttp import web
 
 from handraiser.core.composed import Composed
 from handraiser.core.formats import formats_of
-from handraiser.core.fragment import fragment, style_hash
+from handraiser.core.fragment import fragment, qr_code, style_hash
 from handraiser.core.letter import Options
 from handraiser.doors.api import (
     DRY_RUN,
@@ -29,9 +30,21 @@ from handraiser.settings import Settings
 
 STYLE = "Handraiser-Style"
 HTML = "text/html"
+SLIP = "packing_slip"
+_SKIPPED = "204 when nothing may be shown now (`Handraiser-Skipped` says why). `Accept: text/html`: the fragment alone."
+_PAGE = (
+    "as in an email's payload. Back comes a fragment for the page, with plain links that need no script; "
+    f"{_SKIPPED} A yes on a page is confirmed by email, unless this customer has pressed in an email before."
+)
+_PAPER = (
+    "The customer and the order of the parcel, as in an email's payload. Back comes a fragment to print, in which the "
+    f"ask's link is a QR code (SVG; `qr` is the code alone); {_SKIPPED} A yes from paper is confirmed by email: nobody "
+    "knows who opens a parcel."
+)
 _PLACES = {
-    "thank_you": ("What the thank-you page may show", "with the order that was just placed"),
-    "account": ("What the account page may show", "who has signed in to the shop"),
+    "thank_you": ("What the thank-you page may show", f"The customer with the order that was just placed, {_PAGE}"),
+    "account": ("What the account page may show", f"The customer who has signed in to the shop, {_PAGE}"),
+    SLIP: ("What the packing slip may show", _PAPER),
 }
 
 
@@ -61,16 +74,13 @@ class Touchpoints:
                 self.view,
                 "emails",
                 summary,
-                f"The customer {what}, as in an email's payload. Back comes a fragment for the page, with plain links "
-                "that need no script; 204 when nothing may be shown now (`Handraiser-Skipped` says why). `Accept: "
-                "text/html` gives the fragment alone. A yes on a page is confirmed by email, unless this customer has "
-                "pressed in an email before.",
+                description,
                 parameters=flags,
                 request="PageView",
-                answer="PageBlocks",
+                answer="SlipBlocks" if place == SLIP else "PageBlocks",
                 html=True,
             )
-            for place, (summary, what) in _PLACES.items()
+            for place, (summary, description) in _PLACES.items()
         )
 
     async def view(self, request: web.Request) -> web.Response:
@@ -89,19 +99,23 @@ class Touchpoints:
         )
         place = request.path.rpartition("/")[2]
         composed = await self._enrich.view(caller.shop, place, raw, options)
-        return _answer(composed, html=HTML in request.headers.get("Accept", ""))
+        return _answer(composed, html=HTML in request.headers.get("Accept", ""), printed=place == SLIP)
 
 
-def _answer(composed: Composed, *, html: bool) -> web.Response:
+def _answer(composed: Composed, *, html: bool, printed: bool) -> web.Response:
     headers = composed_headers(composed)
     if not composed.filled.slots:
         why = composed.skipped_reason or ",".join(sorted({skip.reason for skip in composed.decision.skipped}))
         return web.Response(status=204, headers={**headers, "Handraiser-Skipped": why})
     shop, locale = composed.shop, composed.locale
-    shown = fragment(composed.filled.slots, shop.brand, locale, formats_of(locale, shop.time_zone).direction)
+    url = next((one.url for one in composed.decision.placements if one.url), "")
+    qr = qr_code(url) if printed and url else ""
+    direction = formats_of(locale, shop.time_zone).direction
+    shown = fragment(composed.filled.slots, shop.brand, locale, direction, qr=qr, url=url)
     if html:
         return web.Response(text=shown, content_type=HTML, headers={**headers, STYLE: style_hash(shop.brand)})
-    return json_response({"html": shown, "style": style_hash(shop.brand), **_told(composed)}, headers=headers)
+    told = {"html": shown, "style": style_hash(shop.brand), **_told(composed)}
+    return json_response(told | {"qr": qr or None} if printed else told, headers=headers)
 
 
 def _told(composed: Composed) -> dict[str, Any]:
