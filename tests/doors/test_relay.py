@@ -127,6 +127,19 @@ async def test_a_log_in_that_is_named_at_mail_is_no_concern_of_the_hop():
     assert "MAIL FROM:<a@tents.example> BODY=7BIT" in hop.heard
 
 
+async def test_whoever_hangs_up_while_its_mail_is_given_up_takes_no_connection_along():
+    hop = ScriptedHop(says={"RSET": [SILENT]})
+    async with hop.open(), relaying(hop, relay_connections=1) as relay:
+        async with talking(relay.port) as client:
+            await client.begin(ALICE)
+            client.writer.write(b"RSET\r\n")
+            while "RSET" not in hop.heard:  # noqa: ASYNC110 - the hop tells by its list alone
+                await asyncio.sleep(0.01)
+            client.writer.transport.abort()
+        async with talking(relay.port) as client:
+            assert (await client.send(MAIL, ALICE)).startswith("250")
+
+
 # --- what the hop does not want --------------------------------------------------------------------------------------
 
 

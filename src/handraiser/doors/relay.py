@@ -338,9 +338,11 @@ class Exchange:
         line, self._line = self._line, None
         self._recipients, self._lost = [], False
         if line is not None:
-            with suppress(HopAway):
-                await line.rset()
-            self._relay.pool.give(line)
+            try:
+                with suppress(HopAway):
+                    await line.rset()
+            finally:  # also when the client hangs up meanwhile: a place that is not given back is lost for all
+                self._relay.pool.give(line)
 
     def gone(self, session: Session) -> None:
         """The client is away: what it began at the hop ends with the connection."""
