@@ -351,6 +351,9 @@ async def test_every_fault_of_a_test_is_named_and_another_company_sees_none_of_i
     arms = [{"key": "a", "block": "gone"}, {"key": "b", "block": ASK, "variant": "z"}]
     assert (await refused(house, "", a_test(arms=arms)))[1] == ["/arms/0/block", "/arms/1/variant"]
     assert (await refused(house, "", a_test(purpose="tips")))[1] == ["/purpose"]
+    assert (await refused(house, "", a_test(arms=against_nothing(CARE), purpose="gone")))[1] == ["/purpose"]
+    assert (await house.get("/v1/experiments/%00"))[0] == 404
+    assert (await house.post("/v1/experiments", b'{"key": "x", "mde": NaN}'))[0] in (400, 422)
     assert (await refused(house, "", a_test("Holdout", weights=[1], window=0)))[1] == ["/key", "/window", "/weights"]
     assert (await refused(house, "/holdout", {"share": 6000}))[1] == ["/share"]
     await started(house)

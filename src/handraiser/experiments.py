@@ -226,6 +226,9 @@ class Experiments:
                 arms.append(Arm(arm.key, arm.block, block.block_id.hex(), block.version, variant))
                 shown.append(block)
         told = [block for block in shown if block is not None]
+        known = await blocks.purposes(self._database, controller_id)
+        if not any(row.live and row.slug == draft.design.purpose for row in known):
+            faults.append(Fault("/purpose", "unknown", "the company has no purpose of this name"))
         if not faults:
             faults += _crossed(arms, shown, draft.design)
         if faults:

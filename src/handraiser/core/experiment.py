@@ -22,7 +22,7 @@ HASH_VERSION = 2
 GUARDRAILS = ("withdrawal", "not_me", "feedback")
 HOLDOUT = "holdout"
 """The key of the company's holdout; a shop's own adds ``-`` and the shop's slug. No test may have it."""
-MOST_ARMS = 8
+MOST_ARMS, MOST_TOUCHPOINTS = 8, 64
 _TOUCHPOINT = re.compile(r"(email|web|print):[a-z_]{1,40}")
 _EQUAL = ("kind", "slot", "legal_class", "purpose", "targeting")
 
@@ -173,16 +173,14 @@ def read_draft(content: Mapping[str, Any]) -> Draft:
         faults.append(Fault("/key", "bad_value", f"1 to 60 of a-z, 0-9 and -; “{HOLDOUT}” is taken"))
     if not isinstance(name, str) or len(name) > 200 or not name.isprintable():
         faults.append(Fault("/name", "bad_value", "at most 200 printable characters"))
-    if not isinstance(purpose, str) or not purpose:
+    if not isinstance(purpose, str) or not SLUG.fullmatch(purpose):
         faults.append(Fault("/purpose", "missing", "the purpose whose opt-ins are counted"))
     if not isinstance(content.get("all_shops", False), bool):
         faults.append(Fault("/all_shops", "wrong_type", "true or false"))
     touchpoints = _list(content, "touchpoints", (), faults)
-    faults += [
-        Fault("/touchpoints", "bad_value", "touchpoints such as email:order_confirmation")
-        for one in touchpoints
-        if not _TOUCHPOINT.fullmatch(one)
-    ]
+    if len(touchpoints) > MOST_TOUCHPOINTS or not all(map(_TOUCHPOINT.fullmatch, touchpoints)):
+        told = f"at most {MOST_TOUCHPOINTS} touchpoints such as email:order_confirmation"
+        faults.append(Fault("/touchpoints", "bad_value", told))
     guardrails = _list(content, "guardrails", GUARDRAILS, faults)
     if not set(guardrails) <= set(GUARDRAILS):
         faults.append(Fault("/guardrails", "bad_value", f"of {', '.join(GUARDRAILS)}"))
@@ -269,8 +267,8 @@ def _arms(given: Any, faults: list[Fault]) -> tuple[Arm, ...]:
         if not isinstance(key, str) or not SLUG.fullmatch(key) or key in arms:
             faults.append(Fault(f"/arms/{n}/key", "bad_value", "1 to 60 of a-z, 0-9 and -, each key once"))
             key = str(n)
-        if block is not None and not isinstance(block, str):
-            faults.append(Fault(f"/arms/{n}/block", "wrong_type", "a block's slug, or null for nothing"))
+        if block is not None and not (isinstance(block, str) and SLUG.fullmatch(block)):
+            faults.append(Fault(f"/arms/{n}/block", "bad_value", "a block's slug, or null for nothing"))
         if type(version) is not int or version < 0 or not isinstance(variant, str):
             faults.append(Fault(f"/arms/{n}", "wrong_type", "version is a whole number, variant a key"))
             version, variant = 0, ""

@@ -349,7 +349,10 @@ class _Postgres(Database):
         try:
             yield connection
         except (StoreUnavailable, asyncio.CancelledError):
-            connection.terminate()  # its state is unknown, and asking a dead server for a rollback would hang
+            # Its state is unknown, and asking a dead server for a rollback would hang. One that the driver saw die may
+            # have left the pool by itself.
+            with suppress(StoreError), translated():
+                connection.terminate()
             raise
         finally:
             with translated():

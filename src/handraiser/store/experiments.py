@@ -10,6 +10,7 @@ import orjson
 
 from handraiser.core.assignment import Draw, Weights
 from handraiser.core.experiment import Design, Experiment, State
+from handraiser.core.preference import SLUG
 from handraiser.errors import Conflict
 from handraiser.store import blocks
 from handraiser.store.blocks import BlockRow, GoLive
@@ -95,6 +96,8 @@ async def find(reads: Reads, controller_id: bytes, name: str) -> Experiment | No
     try:
         experiment_id = uuid.UUID(name).bytes
     except ValueError:
+        if not SLUG.fullmatch(name):
+            return None
         experiment_id = bytes(16)
     rows = await reads.fetch(
         f"{_WEIGHED} WHERE e.controller_id = $1 AND (e.key = $2 OR e.experiment_id = $3)",
