@@ -27,6 +27,8 @@ _AS_AROUND = (
     (names("p div"), ("color:inherit",)),
 )
 """Against rules for bare elements in the style sheet of the page around."""
+_BARE = "hr-bare"
+_GROUND = re.compile(r"background(?:-color)?:[^;]*;?")
 _MAX_WIDTH = re.compile(r"max-width:\d+px;?")
 _RESET = (
     "font-family:{font};font-size:16px;font-style:normal;font-weight:normal;letter-spacing:normal;line-height:1.5;"
@@ -77,12 +79,15 @@ def foreign_block(
 ) -> ForeignBlock:
     """A filled block (HTML as the compiler of our own pages makes it, and text) in its foreign form.
 
-    Taken off: what only a page can give meaning (classes, ids, style elements, our page's width) and Outlook's
-    comments, which would close those of a page around. Put on: the colour of links, which our page's style sheet gives
-    them, and what keeps rules for bare elements of the page around from reaching in: for a page that :func:`insists`,
-    ``firm`` colours.
+    Taken off: what only a page can give meaning (classes, ids, style elements, our page's width and ground) and
+    Outlook's comments, which would close those of a page around. Put on: the colour of links, which our page's style
+    sheet gives them, and what keeps rules for bare elements of the page around from reaching in: for a page that
+    :func:`insists`, ``firm`` colours.
     """
     root = turbohtml.parse_fragment(html, "div")
+    for section in [one for one in root.children if isinstance(one, turbohtml.Element)]:
+        if _BARE in (section.attr("class") or ""):
+            _off_our_ground(section)
     for node in list(root.descendants):
         if isinstance(node, turbohtml.Comment):
             node.decompose()
@@ -97,6 +102,17 @@ def foreign_block(
         if isinstance(node, turbohtml.Element):
             node.attrs["style"] = _MAX_WIDTH.sub("", node.attr("style") or "")
     return ForeignBlock(_ascii(root.inner_html), text, background, color, font, firm)
+
+
+def _off_our_ground(section: turbohtml.Element) -> None:
+    """A section on our page's ground, which is not there: a gap goes, what holds more stands on the block's own."""
+    inside = list(section.descendants)
+    words = "".join(one.data for one in inside if isinstance(one, turbohtml.Text)).strip()
+    if not words and not any(isinstance(one, turbohtml.Element) and one.tag == "img" for one in inside):
+        section.decompose()
+        return
+    for node in (section, *(one for one in section.children if isinstance(one, turbohtml.Element))):
+        node.attrs["style"] = _GROUND.sub("", node.attr("style") or "")
 
 
 def _stand_alone(node: turbohtml.Element, link_color: str) -> None:
