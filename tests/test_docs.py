@@ -11,7 +11,7 @@ import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from click.testing import CliRunner
@@ -19,6 +19,9 @@ from click.testing import CliRunner
 from command_line import ROOT, Home, Started, fetched, serving, started, status
 from handraiser import __version__
 from handraiser.cli import cli
+from handraiser.core.splice import html as splicing
+from handraiser.core.splice.mime_reasons import Reason
+from handraiser.finished import UNCHANGED
 from handraiser.settings import Settings
 from handraiser.telemetry import Metrics
 from running import an_order, free_port
@@ -343,3 +346,11 @@ def test_every_decision_is_one_page_of_one_form():
 
 def test_the_changelog_says_what_is_not_released_yet():
     assert (ROOT / "CHANGELOG.md").read_text().split("\n## ")[1].startswith("Unreleased\n")
+
+
+def test_the_guide_to_finished_mail_names_every_reason_and_no_other():
+    guide = (ROOT / "docs/guide/finished-mail.md").read_text(encoding="utf-8")
+    closed = guide.partition("The list is closed.")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`([a-z_0-9]+)`", closed)) - {"enrich_bytes", "enrich_seconds"}
+
+    assert named == {*UNCHANGED, *Reason, *get_args(splicing.Reason)}

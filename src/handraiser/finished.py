@@ -44,13 +44,18 @@ Context = Mapping[str, Any]
 """What is known of a mail, in the payload's words: ``{type, customer: {email, …}, order?, soft_opt_in?}``."""
 
 
-_WHY = {
+UNCHANGED = {
     "no_rule": "Nothing says what this mail is: no rule of the shop matches it, and its sender names no type.",
     "several_recipients": "A signed link is for one reader; To, Cc and the envelope do not name exactly one.",
     "time_limit": "Reading the mail took too long.",
     "too_large": "The mail is larger than mail that is read (enrich_bytes).",
     "failed": "An error on our side; it was logged.",
+    "worker_died": "The process that read the mail ended without an answer.",
+    "refused": "The shop's own data speaks against it; the detail says what.",
+    "context": "What was told of the mail cannot be used; the detail says what.",
+    "no_block": "No block is meant for such a mail.",
 }
+"""Why a mail goes on as it came, beside the reasons of :data:`REASONS`, of its MIME and of its HTML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ class Finish:
         heading = heading_of(raw, "")
         reader = _reader(heading)
         if not reader:
-            return Passed(raw, "several_recipients", _WHY["several_recipients"])
+            return Passed(raw, "several_recipients", UNCHANGED["several_recipients"])
         if "type" in told:
             return await self._mail(shop, raw, reader, told_context(told), options)
         possible = candidates([one for one in self.rules if one.shop == shop.slug], heading)
@@ -101,7 +106,7 @@ class Finish:
         if possible:
             found = await self._isolated(recognise, raw, "", possible, max_bytes=self._max_bytes)
         if not isinstance(found, Recognised):
-            return Passed(raw, found.reason, _WHY.get(found.reason, ""))
+            return Passed(raw, found.reason, UNCHANGED.get(found.reason, ""))
         return await self._mail(shop, raw, reader, told_context(told), options, found)
 
     async def recognised(self, raw: bytes, found: Recognised, reader: str, *, dry_run: bool = False) -> Passed[bytes]:
@@ -118,7 +123,7 @@ class Finish:
         heading = heading_of(raw, sender)
         found = await self._isolated(recognise, raw, sender, candidates(rules, heading), max_bytes=self._max_bytes)
         if not isinstance(found, Recognised):
-            return {"reason": found.reason, "detail": _WHY.get(found.reason, "")}
+            return {"reason": found.reason, "detail": UNCHANGED.get(found.reason, "")}
         passed = await self.recognised(raw, found, sole_address(heading.only("to")), dry_run=True)
         told: dict[str, Any] = {"reason": passed.reason, "detail": passed.detail}
         composed = passed.composed
@@ -193,7 +198,7 @@ class Finish:
             return composed
 
         if size > self._max_bytes:
-            return Passed(given, "too_large", _WHY["too_large"])
+            return Passed(given, "too_large", UNCHANGED["too_large"])
         try:
             letter = read_context(
                 context,
@@ -211,7 +216,7 @@ class Finish:
             return Passed(given, "refused", str(error))
         except Exception as error:
             log.error("a finished mail passed unchanged", exc_info=error)
-            return Passed(given, "failed", _WHY["failed"])
+            return Passed(given, "failed", UNCHANGED["failed"])
         if composed.skipped_reason:
             return Passed(given, composed.skipped_reason, REASONS.get(composed.skipped_reason, ""), composed)
         if isinstance(made, Passes):
@@ -222,7 +227,7 @@ class Finish:
         try:
             return await self._workers.call(work, *args, **named)
         except TimeLimitExceeded:
-            return Passes("time_limit", _WHY["time_limit"])
+            return Passes("time_limit", UNCHANGED["time_limit"])
         except IsolationError as error:
             return Passes("worker_died", str(error))
 

@@ -124,8 +124,9 @@ def test_for_outlook_which_knows_no_greatest_width_the_block_has_a_fixed_one():
 
 
 def test_nothing_shows_the_ground_of_our_own_page():
-    gap = '<div class="hr-bare" style="background:#f3f1ea"><table style="background:#f3f1ea"><td>&#8202;</td></table></div>'
-    note = '<div class="hr-bare" style="background:#f3f1ea;margin:0"><table style="background:#f3f1ea"><td>Hi</td></table></div>'
+    colour = 'style="background:#f3f1ea"'
+    ground = f'<div class="hr-bare" {colour}><table {colour}><td>{{}}</td></table></div>'
+    gap, note = ground.format("&#8202;"), ground.format("Hi")
     made = foreign_block(f'{gap}<div class="hr-card" style="background:#ffffff">Would you like …?</div>{note}', "").html
 
     assert "#f3f1ea" not in made
