@@ -53,7 +53,7 @@ _ASK = {
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """Median µs of one email, by road; ``node`` says why when it was not measured."""
+    """Median CPU µs of one email, by road; ``node`` says why when it was not measured."""
 
     ours: float
     mjml_python: float
@@ -143,7 +143,7 @@ def measure(*, rounds: int, seconds: float, with_node: bool = True) -> Fill:
     return Fill(
         ours=statistics.median(ours),
         mjml_python=statistics.median(python),
-        node=statistics.median(theirs) if isinstance(node, _Node) else node,
+        node=float(statistics.median(theirs)) if isinstance(node, _Node) else node,
         html_bytes=len(mail.fill()[0]),
         node_version=node.version if isinstance(node, _Node) else "",
     )
@@ -166,14 +166,14 @@ def _mjml_python(mail: Mail) -> Callable[[], str]:
 
 
 def _loop(make: Callable[[], object], seconds: float) -> list[float]:
-    """µs of each call, for ``seconds`` and at least three times."""
+    """CPU µs of each call, for ``seconds`` and at least three times."""
     make()
     taken: list[float] = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(taken) < 3:
-        start = time.perf_counter_ns()
+        start = time.thread_time_ns()
         make()
-        taken.append((time.perf_counter_ns() - start) / 1000)
+        taken.append((time.thread_time_ns() - start) / 1000)
     return taken
 
 
@@ -219,7 +219,7 @@ class _Node:
         return answer
 
     def loop(self, seconds: float) -> list[float]:
-        """µs of each email, for ``seconds``."""
+        """µs of each email for ``seconds``: CPU of all threads, or time passed where that is less."""
         taken: list[float] = self._ask({"seconds": seconds})["taken"]
         return taken
 

@@ -54,7 +54,7 @@ def _roads(fill: Fill, post: Post) -> str:
             f"{post.ours.rate:,.0f} /s, {post.ours.micros:,.0f} µs CPU",
             f"bare aiohttp handler, same body in, same {post.answer_bytes / 1000:.0f} kB out",
             f"{post.bare.rate:,.0f} /s, {post.bare.micros:,.0f} µs CPU",
-            f"{post.ours.rate / post.bare.rate:.2f}×",
+            f"{post.bare.micros / post.ours.micros:.2f}×",
             "≥ 0.15×",
         ),
     ]
