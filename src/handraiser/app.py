@@ -38,6 +38,7 @@ from handraiser.finished import Finish
 from handraiser.govern import Desk, Govern
 from handraiser.isolate import Isolate, Workers
 from handraiser.jobs import LAPSING, Jobs, every, quietly
+from handraiser.kpi import Kpi
 from handraiser.memory import keep_memory_small
 from handraiser.prove import Prove
 from handraiser.publish import Publish
@@ -83,6 +84,7 @@ class Service:
     desk: Desk
     jobs: Jobs
     results: Results
+    kpi: Kpi
     prove: Prove
     metrics: Metrics
     keys: Keys
@@ -96,7 +98,11 @@ class Service:
         if name == "relay.rehearse":
             return await self._rehearsed(**arguments)
         if name in Results.COMMANDS:
-            return await self.results.command(name)
+            customers = await (self.kpi.rebuild() if name == "tallies.rebuild" else self.kpi.verify())
+            told = await self.results.command(name)
+            return told | customers | {"ok": told["ok"] and customers["ok"]} if "ok" in told else told | customers
+        if name in Kpi.COMMANDS:
+            return await self.kpi.command(name, arguments)
         if name in Prove.COMMANDS:
             return await self.prove.command(name, arguments)
         if name in Desk.COMMANDS:
@@ -180,6 +186,7 @@ async def open_service(settings: Settings, now: Clock | None = None) -> AsyncIte
             (service.jobs.run_due, JOBS_SECONDS),
             (service.jobs.seal, settings.seal_seconds),
             (service.results.refresh, settings.results_seconds),
+            (service.kpi.refresh, settings.results_seconds),
         ):
             task = asyncio.create_task(every(seconds, work))
             stack.push_async_callback(_stop, task)
@@ -239,6 +246,7 @@ def _build(
         desk=Desk.of(database, writer, links=links, sealer=sealer, pepper=pepper, clock=now, new_id=new_id),
         jobs=Jobs(database=database, settings=settings, clock=now, holder=holder, kept=kept),
         results=Results(database, isolate, now, holder),
+        kpi=Kpi(database, now, holder),
         prove=Prove(database, kept),
         metrics=metrics,
         keys=Keys(govern.find_key, now),

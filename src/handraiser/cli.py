@@ -11,6 +11,7 @@ import click
 from handraiser import __version__
 from handraiser.cli_context import as_json, command, run, settings_of
 from handraiser.cli_records import consents, customers
+from handraiser.cli_reports import orders, report, tallies
 from handraiser.errors import HandraiserError, SettingsRefused
 from handraiser.printing import print_value
 from handraiser.telemetry import log_to
@@ -53,8 +54,8 @@ def cli(context: click.Context, config: Path | None) -> None:
     context.obj = config
 
 
-cli.add_command(consents)
-cli.add_command(customers)
+for group in (consents, customers, orders, report, tallies):
+    cli.add_command(group)
 
 
 @cli.command()
@@ -265,30 +266,6 @@ def keys_list(context: click.Context, as_json: bool) -> None:
 def keys_revoke(context: click.Context, key_id: str) -> None:
     """Revoke a key; it stops working within five seconds."""
     print_value(command(context, "keys.revoke", key_id=key_id), as_json=False)
-
-
-@cli.group()
-def tallies() -> None:
-    """What experiments are counted with."""
-
-
-@tallies.command("verify")
-@as_json
-@click.pass_context
-def tallies_verify(context: click.Context, as_json: bool) -> None:
-    """Count all exposures again and compare; exit code 1 where the tallies differ."""
-    found = command(context, "tallies.verify")
-    print_value(found, as_json=as_json)
-    if not found["ok"]:
-        sys.exit(1)
-
-
-@tallies.command("rebuild")
-@as_json
-@click.pass_context
-def tallies_rebuild(context: click.Context, as_json: bool) -> None:
-    """Make all tallies anew from the raw rows."""
-    print_value(command(context, "tallies.rebuild"), as_json=as_json)
 
 
 @cli.group()

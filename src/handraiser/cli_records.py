@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from handraiser.cli_context import as_json, command, run, settings_of
+from handraiser.cli_context import as_json, command, import_with_progress, run, settings_of
 from handraiser.printing import print_value, print_verified
 
 
@@ -68,16 +68,7 @@ def consents_import(context: click.Context, file: Path, shop: str, errors: Path 
 
     Rows that cannot be used are left out and written to the errors file. A stopped import goes on where it was.
     """
-    from handraiser.transfer import import_file
-
-    faults = errors or file.with_name(f"{file.name}.errors.ndjson")
-    with click.progressbar(length=file.stat().st_size, label=file.name, file=sys.stderr) as bar:
-        told = run(
-            import_file(settings_of(context), file, shop, faults, lambda done: bar.update(max(done - bar.pos, 0)))
-        )
-    print_value(told, as_json=as_json)
-    if told["refused"]:
-        click.echo(f"{told['refused']} rows were left out: see {faults}", err=True)
+    import_with_progress(context, "consents", file, shop, errors, as_json=as_json)
 
 
 @consents.command("export")

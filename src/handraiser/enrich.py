@@ -329,6 +329,7 @@ class Enrich:
             external_id=letter.customer_id or "",
             test=letter.options.test,
             decision=decision.to_json(),
+            request=letter.told_apart,
         )
         placed = payload.placed_at(order.get("placed_at"), shop.time_zone) or letter.at
         value = payload.order_value(email)

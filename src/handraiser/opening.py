@@ -26,6 +26,7 @@ from handraiser.doors.page_frame import Frame
 from handraiser.doors.pages import Pages
 from handraiser.doors.preferences import Preferences
 from handraiser.doors.purposes import Purposes
+from handraiser.doors.reports import Reports
 from handraiser.doors.results import Results as ResultDoor
 from handraiser.doors.shops import ShopStatus
 from handraiser.doors.touchpoints import Touchpoints
@@ -55,6 +56,7 @@ def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Applicat
         ShopStatus(service.desk.status, service.keys),
         ExperimentDoor(service.experiments, service.keys, settings),
         ResultDoor(service.results, service.keys),
+        Reports(service.kpi, service.keys),
     )
     operations: list[Operation] = [one for door in v1 for one in door.operations()]
     reference = Reference(operations, settings.origin, settings.templates / "docs")

@@ -1,4 +1,4 @@
-"""Consents in and out of files, for the command line: chunk by chunk, resumed after a kill where it was."""
+"""Files of consents in and out, and of orders in, for the command line: chunk by chunk, resumed after a kill."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
+
+import orjson
 
 from handraiser.app import open_service
 from handraiser.core.import_file import ROW_BYTES, FileRow, FileRows, Kind, guarded
@@ -47,36 +50,38 @@ async def _commands(settings: Settings) -> AsyncIterator[Run]:
 
 
 async def import_file(
-    settings: Settings, path: Path, shop: str, faults_to: Path, moved: Callable[[int], None]
+    settings: Settings, path: Path, shop: str, faults_to: Path, moved: Callable[[int], None], what: str = "consents"
 ) -> dict[str, Any]:
-    """Import a CSV (``.csv``) or NDJSON file into a shop's company and return the sums.
+    """Import a CSV (``.csv``; consents alone) or NDJSON file of ``consents`` or ``orders`` and return the sums.
 
     Rows that cannot be used go to ``faults_to``, a JSON line each. ``moved`` is told how many bytes are done. The same
     file goes on where it was stopped; once done it changes nothing. Raises :class:`HandraiserError`.
     """
-    kind: Kind = "csv" if path.suffix.lower() == ".csv" else "ndjson"
+    orders = what == "orders"
+    kind: Kind = "csv" if path.suffix.lower() == ".csv" and not orders else "ndjson"
+    read = partial(FileRows, kind, limit=settings.body_limit_bytes, loads=_exact) if orders else partial(FileRows, kind)
     import_id = _identity(path, shop)
     async with _commands(settings) as command:
-        told = await command("consents.import_begin", {"shop": shop, "import_id": import_id})
+        told = await command(f"{what}.import_begin", {"shop": shop, "import_id": import_id})
         with path.open("rb") as file, _faults(faults_to, told) as faults:
-            for chunk in _chunks(file, kind, told):
+            for chunk in _chunks(file, kind, told, read):
                 arguments = {"shop": shop, "import_id": import_id, "start": told["bytes_done"], "rows": chunk}
-                told = await _kept(command, arguments)
+                told = await _kept(command, what, arguments)
                 _write(faults, told["faults"])
                 moved(told["bytes_done"])
-        await command("consents.import_end", {"shop": shop, "import_id": import_id})
+        await command(f"{what}.import_end", {"shop": shop, "import_id": import_id})
     return {name: told[name] for name in ("rows_done", "applied", "unchanged", "blank", "refused")}
 
 
-async def _kept(command: Run, arguments: dict[str, Any]) -> dict[str, Any]:
+async def _kept(command: Run, what: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Where the file stands once a chunk is kept. A database that is busy or away is waited for (48 s), and asked
     first whether it has the chunk: an answer may have been lost."""
     waits = iter(WAITS_SECONDS)
     while True:
         try:
-            told: dict[str, Any] = await command("consents.import_begin", arguments)
+            told: dict[str, Any] = await command(f"{what}.import_begin", arguments)
             if told["bytes_done"] == arguments["start"]:
-                told = await command("consents.import_rows", arguments)
+                told = await command(f"{what}.import_rows", arguments)
             return told
         except StoreUnavailable:
             wait = next(waits, None)
@@ -114,9 +119,19 @@ def _identity(path: Path, shop: str) -> str:
     return digest.hexdigest()
 
 
-def _chunks(file: BinaryIO, kind: Kind, told: dict[str, Any]) -> Iterator[list[Any]]:
+def _exact(text: str) -> Any:
+    """A line of JSON whose amounts stay as they were written, and which can be told to a running service."""
+    found = json.loads(text, parse_float=str, parse_int=lambda digits: int(digits) if len(digits) < 19 else digits)
+    try:
+        orjson.dumps(found)
+    except orjson.JSONEncodeError as error:
+        raise ValueError(str(error)) from None
+    return found
+
+
+def _chunks(file: BinaryIO, kind: Kind, told: dict[str, Any], read: Callable[..., FileRows]) -> Iterator[list[Any]]:
     """The rows that are not done yet, as the command takes them; a chunk is at most 500 rows or about 1 MB."""
-    rows = FileRows(kind, number=told["rows_done"], end=told["bytes_done"])
+    rows = read(number=told["rows_done"], end=told["bytes_done"])
     held: list[Any] = []
     begun = told["bytes_done"]
     try:

@@ -84,6 +84,15 @@ class Letter:
         return found
 
     @property
+    def told_apart(self) -> dict[str, Any]:
+        """What reports tell customers apart by and no other column of a message holds, where it is known."""
+        found = {
+            "purchase_type": self.email["order"].get("purchase_type"),
+            "segments": sorted(set(self.email["customer"].get("segments", ()))),
+        }
+        return {name: value for name, value in found.items() if value}
+
+    @property
     def fail_open(self) -> bool:
         """Whether the email goes out, without asks, while the store is away."""
         return self.shop.fail_open if self.options.fail_open is None else self.options.fail_open

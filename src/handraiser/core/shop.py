@@ -52,7 +52,8 @@ class Shop:
     decided and counted, nothing inserted) or ``on``. ``link_base`` is the origin of its customer pages, without a
     trailing slash. ``honeypot`` puts a link that only programs see into the page of an ask. ``fresh_days`` is the
     market's switch of that name for all countries of this shop; the shorter of both counts, 0 demands nothing.
-    ``link_generation`` counts the secrets that its own mail template was given to sign links with.
+    ``link_generation`` counts the secrets that its own mail template was given to sign links with. ``currency`` is what
+    reports of revenue are in, ``rates`` what one unit of another currency is worth in it.
     """
 
     controller: Controller
@@ -80,6 +81,8 @@ class Shop:
     honeypot: bool = False
     link_generation: int = 1
     fresh_days: int = 0
+    currency: str = ""
+    rates: tuple[tuple[str, str], ...] = ()
 
     def settings_json(self) -> dict[str, Any]:
         """What the store keeps of a shop beside its ids, slug, name and mode."""
@@ -104,6 +107,7 @@ class Shop:
         brand = Brand(**rest.pop("brand", {}))
         overrides = tuple(map(Override.from_json, rest.pop("market_overrides", ())))
         rest["locales"] = tuple(rest.get("locales", ("en",)))
+        rest["rates"] = tuple((name, rate) for name, rate in rest.get("rates", ()))
         return cls(
             controller=controller,
             id=shop_id,

@@ -32,6 +32,7 @@ from handraiser.doors.json_schema import (
     ref,
 )
 from handraiser.doors.order_schemas import ORDER_SCHEMAS
+from handraiser.doors.report_schemas import REPORT_SCHEMAS
 from handraiser.doors.result_schemas import RESULT_SCHEMAS
 from handraiser.doors.status_schemas import STATUS_SCHEMAS
 from handraiser.doors.web import TITLES, json_response
@@ -189,6 +190,7 @@ def _schemas(meanings: Meanings) -> Json:
         **CONSENT_SCHEMAS,
         **RESULT_SCHEMAS,
         **EXPERIMENT_SCHEMAS,
+        **REPORT_SCHEMAS,
         "Fault": object_of({"pointer": TEXT, "code": TEXT, "detail": TEXT}),
         "Skip": object_of({"slot": TEXT, "block": TEXT, "reason": {"enum": sorted(REASONS)}, "remedy": TEXT}),
         "Placement": object_of(_PLACEMENT, optional=("purpose", "wording_id", "url", "experiment", "arm")),
@@ -218,6 +220,7 @@ GROUPS = {
         "Experiments",
         "Two or more versions of a block against each other, right at every look; and customers who see nothing.",
     ),
+    "reports": ("Reports", "Who was asked, who opted in, what was before, and what customers bought since."),
 }
 """Tag and sentence of each group of operations, by the word that follows ``/v1/``."""
 _ANSWER_HEADERS = {
@@ -268,6 +271,8 @@ def _operation(operation: Operation, examples: Json) -> Json:
     answer: Json = {"description": "done", "content": content(operation.answer)}
     if operation.mime:
         answer["content"]["message/rfc822"] = {"schema": {"type": "string"}}
+    if operation.csv and not operation.request:
+        answer["content"]["text/csv"] = {"schema": TEXT}
     if operation.answer in ("ComposedEmail", "Blocks", "PageBlocks", "SlipBlocks", "EnrichedEmail"):
         answer["headers"] = {
             name: {"description": text, "schema": {"type": "string"}} for name, text in _ANSWER_HEADERS.items()

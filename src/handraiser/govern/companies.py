@@ -28,9 +28,11 @@ _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 _URL = re.compile(r"https?://[^\s<>\"'`{}|\\^]+")
 _EMAIL = re.compile(r"[^\s@<>()\[\]\\,;:\"]{1,64}@[^\s@<>()\[\]\\,;:\"]{1,255}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _FONT = re.compile(r"[A-Za-z0-9 ,'-]{1,200}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]")
-_GIVEN_BY_US = {"controller", "id", "number", "market_overrides", "link_generation"}
+_GIVEN_BY_US = {"controller", "id", "number", "market_overrides", "rates", "link_generation"}
 
 
 class Govern:
@@ -180,6 +182,7 @@ def read_shop(described: dict[str, Any], controller: Controller, faults: list[Fa
     described = dict(described)
     brand = described.pop("brand", {})
     overrides = read_overrides(described.pop("market_overrides", []), faults)
+    rates = read_rates(described.pop("rates", {}), faults)
     if not isinstance(brand, dict):
         faults.append(Fault("brand", "wrong_type", "a table"))
         brand = {}
@@ -194,7 +197,19 @@ def read_shop(described: dict[str, Any], controller: Controller, faults: list[Fa
     values.setdefault("default_locale", locales[0])
     if values["default_locale"] not in locales:
         faults.append(Fault("default_locale", "bad_value", "one of locales"))
-    return Shop(controller=controller, id=b"", number=0, brand=Brand(**colours), market_overrides=overrides, **values)
+    whole = {"brand": Brand(**colours), "market_overrides": overrides, "rates": rates, **values}
+    return Shop(controller=controller, id=b"", number=0, **whole)
+
+
+def read_rates(described: Any, faults: list[Fault]) -> tuple[tuple[str, str], ...]:
+    """What one unit of each currency is worth in the shop's own; what is wrong goes to ``faults``."""
+    rates = described if isinstance(described, dict) else {"": ""}
+    for name, rate in rates.items():
+        if not _CURRENCY.fullmatch(name) or not isinstance(rate, str) or not _RATE.fullmatch(rate) or not float(rate):
+            faults.append(
+                Fault(f"rates.{name}", "bad_value", 'a currency and its worth as a text, such as USD = "0.92"')
+            )
+    return tuple(sorted((str(name), str(rate)) for name, rate in rates.items()))
 
 
 def _slug(values: dict[str, Any], place: str, faults: list[Fault]) -> None:
@@ -238,6 +253,7 @@ def _check_shop(values: dict[str, Any], faults: list[Fault]) -> None:
         "mode": (re.compile("off|observe|on"), "off, observe or on"),
         "link_base": (_ORIGIN, "an origin such as https://mail.shop.example"),
         "default_country": (_COUNTRY, "a country code such as NL"),
+        "currency": (_CURRENCY, "a currency such as EUR"),
         **dict.fromkeys(("url", "logo_url", "support_url"), (_URL, "an address such as https://shop.example/help")),
         **dict.fromkeys(("sender_address", "reply_to", "support_email"), (_EMAIL, "an address such as a@shop.example")),
     }

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 from handraiser.core.links import Links
-from handraiser.govern.imports import Imports
+from handraiser.govern.imports import Imports, told_rows
 from handraiser.govern.orders import Orders
 from handraiser.govern.proof import Proof
 from handraiser.govern.purposes import Purposes
@@ -29,6 +29,9 @@ class Desk:
             "consents.import_rows",
             "consents.import_end",
             "consents.page",
+            "orders.import_begin",
+            "orders.import_rows",
+            "orders.import_end",
             "customers.export",
             "customers.erase",
             "shops.status",
@@ -71,6 +74,13 @@ class Desk:
         """One command of the CLI, answered in JSON's types; raises :class:`NotFound`."""
         if name == "shops.status":
             return await self.status.command(arguments["slug"])
+        if name == "orders.import_rows":
+            shop, import_id = await self.imports.shop(arguments["shop"]), bytes.fromhex(arguments["import_id"])
+            rows = told_rows(arguments)
+            run = await self.orders.take_file(shop, rows, import_id=import_id, start=arguments["start"])
+            return asdict(replace(run, faults=list(run.faults)))
+        if name.startswith("orders."):
+            return asdict(await self.imports.done(arguments["shop"], bytes.fromhex(arguments["import_id"])))
         if not name.startswith("customers."):
             return await self.imports.command(name, arguments)
         shop = await self.imports.shop(arguments["shop"])

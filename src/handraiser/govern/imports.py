@@ -35,6 +35,22 @@ class OutOfStep(HandraiserError):
     """Another process imports the same file, or the file was changed."""
 
 
+async def resumed(tx: Transaction, company: bytes, import_id: bytes, start: int) -> Run:
+    """How far a file came before the chunk that begins at ``start``; raises :class:`OutOfStep`."""
+    before = await import_runs.find(tx, company, import_id) if import_id else Run()
+    if import_id and before.bytes_done != start:
+        raise OutOfStep("this file is being imported by another process, or was changed meanwhile")
+    return before
+
+
+def told_rows(arguments: dict[str, Any]) -> list[FileRow]:
+    """The rows of a chunk as the command line sends them."""
+    return [
+        FileRow(number, given, Fault(**fault) if fault else None, end)
+        for number, given, fault, end in arguments["rows"]
+    ]
+
+
 class Imports:
     """Imports chunks of a file, and gives standings page by page."""
 
@@ -77,9 +93,7 @@ class Imports:
     async def _chunk(self, tx: Transaction, chunk: _Chunk) -> Run:
         now = self._clock()
         company = chunk.shop.controller.id
-        before = await import_runs.find(tx, company, chunk.import_id) if chunk.import_id else Run()
-        if chunk.import_id and before.bytes_done != chunk.start:
-            raise OutOfStep("this file is being imported by another process, or was changed meanwhile")
+        before = await resumed(tx, company, chunk.import_id, chunk.start)
         zone = ZoneInfo(chunk.shop.time_zone)
         tellings: list[Telling] = []
         faults: list[dict[str, Any]] = []
@@ -144,10 +158,7 @@ class Imports:
             run = await self.done(slug, import_id)
             await self.complete(await self.shop(slug), rows=run.rows_done, blank=run.blank, refused=run.refused)
             return None
-        rows = [
-            FileRow(number, given, Fault(**fault) if fault else None, end)
-            for number, given, fault, end in arguments["rows"]
-        ]
+        rows = told_rows(arguments)
         run = await self.take(await self.shop(slug), rows, import_id=import_id, start=arguments["start"])
         return asdict(replace(run, faults=list(run.faults)))
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from handraiser.store.database import Transaction
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from handraiser.errors import Busy
+from handraiser.store.database import Database, Transaction
+
+T = TypeVar("T")
 
 
 async def take(tx: Transaction, name: str, holder: str, now: int, lease_ms: int) -> bool:
@@ -19,3 +26,34 @@ async def take(tx: Transaction, name: str, holder: str, now: int, lease_ms: int)
 async def give_back(tx: Transaction, name: str, holder: str) -> None:
     """End one's own lease early."""
     await tx.execute("DELETE FROM lease WHERE name = $1 AND holder = $2", (name, holder))
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease that is written in every transaction of the work it guards, so that two holders could only take turns."""
+
+    database: Database
+    name: str
+    holder: str
+    clock: Callable[[], int]
+    lease_ms: int
+
+    async def alone(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """One transaction of the holder; raises :class:`Busy` while another replica holds the lease."""
+        async with self.database.transaction() as tx:
+            if not await take(tx, self.name, self.holder, self.clock(), self.lease_ms):
+                raise Busy("another process is counting")
+            return await work(tx)
+
+    async def renew(self) -> None:
+        """Take the lease, or hold it for longer; raises :class:`Busy`."""
+
+        async def nothing(_tx: Transaction) -> None:
+            return
+
+        await self.alone(nothing)
+
+    async def give_back(self) -> None:
+        """End the lease early."""
+        async with self.database.transaction() as tx:
+            await give_back(tx, self.name, self.holder)

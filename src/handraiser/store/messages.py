@@ -42,7 +42,7 @@ class Ask:
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
     """One email or page view that passed. ``decision`` holds each slot's placement and what was skipped, with reasons;
-    ``request`` what a replay needs beside the body. "" stands for unknown."""
+    ``request`` what reports tell its reader apart by beside the columns. "" stands for unknown."""
 
     id: bytes
     controller_id: bytes
