@@ -79,6 +79,12 @@ async def ask_them(house: Running, clock: Clock) -> None:
     await house.email(an_order(5, customer=BOB))
 
 
+async def switch(house: Running, mode: str) -> None:
+    await house.service.govern.set_mode("tents", mode)
+    await house.service.publish.refresh()
+    house.service.keys.forget()
+
+
 async def test_a_customer_counts_once_on_the_day_of_the_first_ask_and_only_who_pressed_has_opted_in(
     house: Running, clock: Clock
 ):
@@ -123,8 +129,7 @@ async def test_another_companys_shop_and_a_test_key_count_nowhere(house: Running
 
 
 async def test_a_shop_that_observes_counts_whom_it_would_have_asked(house: Running, clock: Clock):
-    await house.service.govern.set_mode("tents", "observe")
-    await house.service.publish.refresh()
+    await switch(house, "observe")
     await house.email(an_order(1, customer=ALICE))
     total = (await report(house, "opt-in-rate"))["total"]
     told = [total[name] for name in ("customers_seen", "customers_eligible", "customers_asked", "would_have_asked")]
@@ -134,8 +139,7 @@ async def test_a_shop_that_observes_counts_whom_it_would_have_asked(house: Runni
     assert block
 
     clock.now += 40 * DAY_MS
-    await house.service.govern.set_mode("tents", "on")
-    await house.service.publish.refresh()
+    await switch(house, "on")
     await house.email(an_order(2, customer=ALICE))
     assert await rates(house, "month") == {"2026-06": (1, 1, 1, 1, 0)}, (
         "from the first ask on the customer stands there"
@@ -196,14 +200,12 @@ async def test_the_baseline_is_what_was_before_the_first_ask(house: Running, clo
     for n, (name, day) in enumerate(bought):
         told = {"customer": {"email": f"{name}@example.com"}, "kind": "historical"}
         assert (await house.post("/v1/orders", {**told, "order": {**an_order(n)["order"], "placed_at": day}}))[0] == 200
-    await house.service.govern.set_mode("tents", "observe")
-    await house.service.publish.refresh()
+    await switch(house, "observe")
     view = {"customer": {"email": "hal@example.com"}, "order": {"id": "2"}}
     assert (await house.post("/v1/touchpoints/thank_you", view))[0] == 204
 
     before = await report(house, "baseline")
-    await house.service.govern.set_mode("tents", "on")
-    await house.service.publish.refresh()
+    await switch(house, "on")
     clock.now += 2 * DAY_MS
     sent = await house.email(an_order(9, customer=ALICE))
     clock.now += 600_000
