@@ -19,7 +19,7 @@ from handraiser.errors import Busy
 from handraiser.kpi import LEASE, Kpi
 from handraiser.store import kpi, shops
 from handraiser.store.database import Database
-from handraiser.store.recording import record
+from handraiser.store.recording import NotShown, put_right, record
 from rows import DAY, NOW, TENT_SHOP, TENTS, a_recording, an_id
 
 SHOP = Shop(**{name: getattr(TENT, name) for name in TENT.__slots__} | {"currency": "EUR", "rates": (("USD", "0.5"),)})
@@ -85,6 +85,16 @@ async def buy(database: Database, n: int, who: int, chance: random.Random) -> No
         )
 
 
+async def take_back(database: Database, chance: random.Random) -> None:
+    """One of the emails went out without its block."""
+    asked = await database.fetch("SELECT message_id FROM message WHERE decision LIKE '%newsletter%' ORDER BY 1")
+    decision = {"placements": [], "skipped": [], "would_ask": False}
+    async with database.transaction() as tx:
+        await put_right(
+            tx, [NotShown(TENTS, one["message_id"], decision) for one in chance.sample(asked, min(1, len(asked)))]
+        )
+
+
 async def cut_off(database: Database) -> None:
     """Count, and end before the commit."""
     async with database.transaction() as tx:
@@ -101,6 +111,8 @@ async def steps(database: Database, chance: random.Random) -> None:
         what = chance.random()
         if what < 0.35:
             await send(database, n, who, chance)
+        elif what < 0.42:
+            await take_back(database, chance)
         elif what < 0.6:
             await buy(database, chance.randrange(30), who, chance)
         elif what < 0.9:

@@ -28,7 +28,7 @@ STILL_DAYS = (30, 90)
 """After so many days it is looked at whether a yes still stands."""
 
 THANK_YOU = "web:thank_you"
-_KEPT_FROM_ASKING = frozenset({"holdout", "experiment", "fill_failed", "not_placed", "mode"})
+_KEPT_FROM_ASKING = frozenset({"holdout", "experiment", "fill_failed", "not_placed", "not_sent", "mode"})
 """Why an ask that might have stood there was not shown."""
 
 AMOUNT_LIMIT = 10**12
@@ -81,12 +81,24 @@ class Place(NamedTuple):
 
     def and_(self, other: Place) -> Place:
         """Both together: the first of those that came furthest, and the sums; in any order the same."""
-        first = min(self, other, key=lambda one: (-one.stage, *one[1:8]))
-        return first._replace(
+        return min(self, other, key=_rank)._replace(
             asks=self.asks + other.asks,
             would_have_asked=self.would_have_asked + other.would_have_asked,
             views=tuple(sorted(self.views + other.views)),
         )
+
+    def without_ask(self, at: int, messages: Sequence[Place]) -> Place:
+        """Without the ask of the message of that moment, which was not sent; ``messages`` are all that are still kept,
+        that one as it is now among them."""
+        left = self._replace(asks=self.asks - 1)
+        if (self.stage, self.at) != (ASKED, at):
+            return left
+        return min(messages, key=_rank)._replace(**{name: getattr(left, name) for name in Place._fields[8:]})
+
+
+def _rank(place: Place) -> tuple[Any, ...]:
+    """Less for what came further, and then for what came first."""
+    return (-place.stage, *place[1:8])
 
 
 class OptIn(NamedTuple):

@@ -56,6 +56,7 @@ _SUBJECT: Json = {
             "visits",
             "counters",
             "exposures",
+            "counted_as",
             "outgoing",
         ),
         list_of(_ANYTHING),

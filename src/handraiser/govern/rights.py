@@ -102,6 +102,7 @@ class Rights:
             ],
             "suppressions": [{"scope": one.scope, "since": one.since, "reason": one.reason} for one in found],
             "exposures": told["exposure"],
+            "counted_as": told["customer_count"],
             "orders": told["orders"],
             "messages": told["message"],
             "visits": told["click"],

@@ -18,7 +18,7 @@ from handraiser.core.kpi import Bought, Customer, Exposed, Key, Place, count, se
 from handraiser.core.outcome import Said
 from handraiser.store.database import Transaction
 from handraiser.store.shop_status import OWN_TYPES
-from handraiser.store.sql import Reads, to_json
+from handraiser.store.sql import Reads, Row, to_json
 
 CHUNK = 1_000
 """Rows of one statement: SQLite takes some 32,000 values."""
@@ -63,7 +63,7 @@ async def catch_up(tx: Transaction, controller_id: bytes, limit: int, now: int) 
     """
     marks = await tx.fetch(
         "SELECT mark_id, subject_id, of_message FROM customer_waiting WHERE controller_id = $1"
-        " ORDER BY mark_id LIMIT $2",
+        " ORDER BY mark_id LIMIT $2 {lock}",
         (controller_id, limit),
     )
     if len(marks) < limit:
@@ -77,13 +77,14 @@ async def catch_up(tx: Transaction, controller_id: bytes, limit: int, now: int) 
     subjects = sorted({row["subject_id"] for row in marks})
     before, counted = await _customers(tx, controller_id, subjects)
     known = await _known(tx, controller_id, subjects)
-    await _read_messages(tx, controller_id, [row["mark_id"] for row in marks if row["of_message"]], known)
+    await _read_messages(tx, controller_id, [row["mark_id"] for row in marks if row["of_message"] == 1], known)
+    await _take_back(tx, controller_id, [row for row in marks if row["of_message"] == 2], before)
     deltas: Deltas = defaultdict(dict)
     kept = []
     for subject_id in subjects:
-        was = before.get(subject_id, Customer())
         if subject_id in counted:
-            _add(deltas, was, -1)
+            _add(deltas, counted[subject_id], -1)
+        was = before.get(subject_id, Customer())
         if (one := known.get(subject_id)) is not None:
             customer = count(see(was.places, one.sent), one.said, one.bought, one.exposed)
             _add(deltas, customer, 1)
@@ -101,8 +102,8 @@ async def catch_up(tx: Transaction, controller_id: bytes, limit: int, now: int) 
 
 async def _customers(
     tx: Transaction, controller_id: bytes, subjects: Sequence[bytes]
-) -> tuple[dict[bytes, Customer], set[bytes]]:
-    """What these subjects counted as so far, and which of them the tallies hold."""
+) -> tuple[dict[bytes, Customer], dict[bytes, Customer]]:
+    """What these subjects counted as so far, and those of them that the tallies hold."""
     rows = await tx.fetch_rows(
         "WITH {rows} SELECT c.subject_id, c.content, c.counted FROM v JOIN customer_count c"
         " ON c.controller_id = $1 AND c.subject_id = v.subject_id",
@@ -111,7 +112,7 @@ async def _customers(
         (controller_id,),
     )
     found = {row["subject_id"]: Customer.from_json(orjson.loads(row["content"])) for row in rows}
-    return found, {row["subject_id"] for row in rows if row["counted"]}
+    return found, {row["subject_id"]: found[row["subject_id"]] for row in rows if row["counted"]}
 
 
 async def _known(reads: Reads, controller_id: bytes, subjects: Sequence[bytes]) -> dict[bytes, _Known]:
@@ -161,11 +162,34 @@ async def _read_messages(
         [(one,) for one in message_ids],
         (controller_id, *OWN_TYPES),
     )
-    asks = await _asks(tx, controller_id) if rows else set()
-    for row in rows:
+    for row, place in await _places(tx, controller_id, rows):
         if row["subject_id"] in known:
-            place = Place.of(dict(row), orjson.loads(row["decision"]), orjson.loads(row["request"]), asks)
             known[row["subject_id"]].sent.append((row["shop_id"].hex(), place))
+
+
+async def _places(reads: Reads, controller_id: bytes, rows: Sequence[Row]) -> list[tuple[Row, Place]]:
+    asks = await _asks(reads, controller_id) if rows else set()
+    return [
+        (row, Place.of(dict(row), orjson.loads(row["decision"]), orjson.loads(row["request"]), asks)) for row in rows
+    ]
+
+
+async def _take_back(
+    tx: Transaction, controller_id: bytes, marks: Sequence[Row], before: dict[bytes, Customer]
+) -> None:
+    """Take the asks of messages that went out without them from what their readers were, one by one."""
+    for mark in marks:
+        rows = await tx.fetch(
+            "SELECT * FROM message WHERE controller_id = $1 AND subject_id = $2 AND test = 0 AND type NOT IN ($3, $4)",
+            (controller_id, mark["subject_id"], *OWN_TYPES),
+        )
+        own = next((row for row in rows if row["message_id"] == mark["mark_id"]), None)
+        customer = before.get(mark["subject_id"])
+        if own is None or customer is None or (shop := own["shop_id"].hex()) not in customer.places:
+            continue
+        kept = await _places(tx, controller_id, [row for row in rows if row["shop_id"] == own["shop_id"]])
+        place = customer.places[shop].without_ask(own["sent_at"], [one for _, one in kept])
+        before[mark["subject_id"]] = Customer({**customer.places, shop: place})
 
 
 async def _asks(reads: Reads, controller_id: bytes) -> set[str]:

@@ -25,6 +25,7 @@ HELD: Mapping[str, tuple[str, str]] = {
     "consent_entry": (_OF_SUBJECT, "seq"),
     "evidence": (_OF_ENTRIES, "created_at"),
     "exposure": (_OF_SUBJECT, "exposed_at"),
+    "customer_count": (_OF_SUBJECT, "subject_id"),
     "orders": (_OF_SUBJECT, "placed_at"),
     "message": (_OF_SUBJECT, "message_id"),
     "click": (_OF_MESSAGES, "at"),

@@ -9,7 +9,8 @@ CREATE TABLE customer_count (
 ) {by_key};
 
 -- Of whom something happened that is not counted yet; filled by triggers in the commit of what happened. A job deletes
--- the rows it read in the transaction that counts them. mark_id is the message's id where of_message is 1.
+-- the rows it read in the transaction that counts them. of_message 1: the message of this id is new; 2: it was counted,
+-- and its ask was taken back since; 0: anything else.
 CREATE TABLE customer_waiting (
   controller_id {id} NOT NULL,
   mark_id {id} NOT NULL,
@@ -81,6 +82,10 @@ CREATE TABLE customer_counted (
 -- sqlite
 CREATE TRIGGER message_to_count AFTER INSERT ON message WHEN NEW.test = 0
 BEGIN INSERT INTO customer_waiting VALUES (NEW.controller_id, NEW.message_id, NEW.subject_id, 1); END;
+CREATE TRIGGER message_taken_back AFTER UPDATE ON message WHEN NEW.test = 0
+  AND OLD.decision LIKE '%"legal_class":"ask"%' AND NEW.decision NOT LIKE '%"legal_class":"ask"%'
+BEGIN INSERT INTO customer_waiting VALUES (NEW.controller_id, NEW.message_id, NEW.subject_id, 2)
+  ON CONFLICT DO NOTHING; END;
 CREATE TRIGGER consent_entry_to_count AFTER INSERT ON consent_entry
 BEGIN INSERT INTO customer_waiting VALUES (NEW.controller_id, NEW.event_id, NEW.subject_id, 0); END;
 -- The order of an email comes with its message, which is waiting already.
@@ -95,6 +100,17 @@ INSERT INTO customer_waiting SELECT controller_id, randomblob(16), subject_id, 0
 CREATE FUNCTION messages_to_count() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN INSERT INTO customer_waiting
   SELECT controller_id, message_id, subject_id, 1 FROM fresh WHERE test = 0; RETURN NULL; END $$;
+-- Waits for whoever counts the message now: it may have read it as it was.
+CREATE FUNCTION messages_taken_back() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM 1 FROM customer_waiting w JOIN fresh f
+    ON f.controller_id = w.controller_id AND f.message_id = w.mark_id FOR UPDATE OF w;
+  INSERT INTO customer_waiting SELECT f.controller_id, f.message_id, f.subject_id, 2 FROM fresh f
+    JOIN stale s ON s.controller_id = f.controller_id AND s.message_id = f.message_id
+    WHERE f.test = 0 AND s.decision LIKE '%"legal_class":"ask"%' AND f.decision NOT LIKE '%"legal_class":"ask"%'
+    ON CONFLICT DO NOTHING;
+  RETURN NULL;
+END $$;
 CREATE FUNCTION entries_to_count() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN INSERT INTO customer_waiting
   SELECT controller_id, event_id, subject_id, 0 FROM fresh; RETURN NULL; END $$;
@@ -107,6 +123,8 @@ BEGIN INSERT INTO customer_waiting
   SELECT controller_id, gen_random_uuid(), subject_id, 0 FROM fresh; RETURN NULL; END $$;
 CREATE TRIGGER message_to_count AFTER INSERT ON message
   REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION messages_to_count();
+CREATE TRIGGER message_taken_back AFTER UPDATE ON message
+  REFERENCING OLD TABLE AS stale NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION messages_taken_back();
 CREATE TRIGGER consent_entry_to_count AFTER INSERT ON consent_entry
   REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION entries_to_count();
 CREATE TRIGGER order_to_count AFTER INSERT ON orders
