@@ -134,7 +134,7 @@ class Settings(BaseModel):
         10.0, ge=1, le=3600, description="time between two looks for ledger entries to seal, seconds"
     )
     results_seconds: float = Field(
-        300.0, ge=1, le=86_400, description="time between two countings of experiments and their results, seconds"
+        300.0, ge=1, le=86_400, description="time between two countings of experiments and customers, seconds"
     )
     drain_seconds: float = Field(
         5.0, ge=0, le=120, description="time between readiness going down and the doors closing"
