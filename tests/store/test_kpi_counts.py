@@ -263,6 +263,22 @@ async def test_one_that_was_changed_is_found_and_made_anew(database: Database, s
     await check(database, story)
 
 
+async def test_what_was_there_before_anything_was_counted_is_counted_the_first_time(database: Database, story: Kpi):
+    for n in range(3):
+        await send(database, 10 + n, n, random.Random(n))
+    async with database.transaction() as tx:
+        await tx.execute("DELETE FROM customer_waiting")
+    await story.refresh()
+    assert (await story.opt_in_rate(SHOP, {}))["total"]["customers_seen"] == len((await recount_of(database)).first)
+    await check_again(database, story)
+
+
+async def check_again(database: Database, story: Kpi) -> None:
+    before = await story.opt_in_rate(SHOP, {})
+    await story.refresh()
+    assert await story.opt_in_rate(SHOP, {}) == before
+
+
 async def test_one_replica_counts_at_a_time_and_the_next_when_that_one_died(database: Database, story: Kpi):
     await send(database, 1, 1, random.Random(1))
     async with database.transaction() as tx:

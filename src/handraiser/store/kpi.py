@@ -38,6 +38,7 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 T = TypeVar("T")
 Deltas = dict[str, dict[Key, dict[str, int]]]
+_WHOM = "controller_id id, subject_id id"
 _ENTRY = "c.purpose, c.event, c.occurred_at, c.method, c.attestation, c.actor, c.state"
 
 
@@ -61,6 +62,7 @@ async def catch_up(tx: Transaction, controller_id: bytes, limit: int, now: int) 
 
     Only one at a time may do this. ``now`` (ms) is kept as the moment up to which everything is counted.
     """
+    await _begin(tx, controller_id)
     marks = await tx.fetch(
         "SELECT mark_id, subject_id, of_message FROM customer_waiting WHERE controller_id = $1"
         " ORDER BY mark_id LIMIT $2 {lock}",
@@ -92,12 +94,26 @@ async def catch_up(tx: Transaction, controller_id: bytes, limit: int, now: int) 
     await _write(tx, controller_id, deltas)
     await _keep(tx, controller_id, kept, [one for one in subjects if one not in known])
     await tx.execute_rows(
-        "WITH {rows} DELETE FROM customer_waiting WHERE controller_id = $1 AND mark_id IN (SELECT mark_id FROM v)",
-        "mark_id id",
-        [(row["mark_id"],) for row in marks],
-        (controller_id,),
+        "WITH {rows} DELETE FROM customer_waiting WHERE (controller_id, mark_id)"
+        " IN (SELECT controller_id, mark_id FROM v)",
+        "controller_id id, mark_id id",
+        [(controller_id, row["mark_id"]) for row in marks],
     )
     return len(marks)
+
+
+async def _begin(tx: Transaction, controller_id: bytes) -> None:
+    """Mark all that was there before a company is counted at all: a migration that did it would hold up emails."""
+    if not await tx.fetch(
+        "INSERT INTO customer_counted (controller_id, counted_at) VALUES ($1, 0) ON CONFLICT DO NOTHING RETURNING 1",
+        (controller_id,),
+    ):
+        return
+    for statement in (
+        "SELECT controller_id, message_id, subject_id, 1 FROM message WHERE controller_id = $1 AND test = 0",
+        "SELECT controller_id, subject_id, subject_id, 0 FROM subject WHERE controller_id = $1",
+    ):
+        await tx.execute(f"INSERT INTO customer_waiting {statement} ON CONFLICT DO NOTHING", (controller_id,))
 
 
 async def _customers(
@@ -106,10 +122,9 @@ async def _customers(
     """What these subjects counted as so far, and those of them that the tallies hold."""
     rows = await tx.fetch_rows(
         "WITH {rows} SELECT c.subject_id, c.content, c.counted FROM v JOIN customer_count c"
-        " ON c.controller_id = $1 AND c.subject_id = v.subject_id",
-        "subject_id id",
-        [(one,) for one in subjects],
-        (controller_id,),
+        " ON c.controller_id = v.controller_id AND c.subject_id = v.subject_id",
+        _WHOM,
+        [(controller_id, one) for one in subjects],
     )
     found = {row["subject_id"]: Customer.from_json(orjson.loads(row["content"])) for row in rows}
     return found, {row["subject_id"]: found[row["subject_id"]] for row in rows if row["counted"]}
@@ -118,15 +133,13 @@ async def _customers(
 async def _known(reads: Reads, controller_id: bytes, subjects: Sequence[bytes]) -> dict[bytes, _Known]:
     """What entries, orders and exposures say of those subjects that were not erased."""
 
-    async def rows(text: str) -> Iterable[Sequence[Any]]:
-        return await reads.fetch_rows(  # type: ignore[return-value]  # a row is a sequence in both drivers
-            f"WITH {{rows}} SELECT v.subject_id, {text}",
-            "subject_id id",
-            [(one,) for one in subjects],
-            (controller_id,),
-        )
+    whom = [(controller_id, one) for one in subjects]
 
-    of_subject = "ON {0}.controller_id = $1 AND {0}.subject_id = v.subject_id"
+    async def rows(text: str) -> Iterable[Sequence[Any]]:
+        text = f"WITH {{rows}} SELECT v.subject_id, {text}"
+        return await reads.fetch_rows(text, _WHOM, whom)  # type: ignore[return-value]  # rows are sequences in both drivers
+
+    of_subject = "ON {0}.controller_id = v.controller_id AND {0}.subject_id = v.subject_id"
     alive = await rows(f"1 FROM v JOIN subject s {of_subject.format('s')} AND s.erased_at IS NULL")
     known = {subject_id: _Known() for subject_id, _ in alive}
     for subject_id, *said, state in await rows(
@@ -156,11 +169,11 @@ async def _read_messages(
 ) -> None:
     """What these messages make of their readers; our own mails make nothing of them."""
     rows = await tx.fetch_rows(
-        "WITH {rows} SELECT m.* FROM v JOIN message m ON m.controller_id = $1 AND m.message_id = v.message_id"
-        " WHERE m.type NOT IN ($2, $3)",
-        "message_id id",
-        [(one,) for one in message_ids],
-        (controller_id, *OWN_TYPES),
+        "WITH {rows} SELECT m.* FROM v JOIN message m ON m.controller_id = v.controller_id"
+        " AND m.message_id = v.message_id WHERE m.type NOT IN ($1, $2)",
+        "controller_id id, message_id id",
+        [(controller_id, one) for one in message_ids],
+        OWN_TYPES,
     )
     for row, place in await _places(tx, controller_id, rows):
         if row["subject_id"] in known:
@@ -251,10 +264,10 @@ async def _keep(
         (controller_id,),
     )
     await tx.execute_rows(
-        "WITH {rows} DELETE FROM customer_count WHERE controller_id = $1 AND subject_id IN (SELECT subject_id FROM v)",
-        "subject_id id",
-        [(one,) for one in gone],
-        (controller_id,),
+        "WITH {rows} DELETE FROM customer_count WHERE (controller_id, subject_id)"
+        " IN (SELECT controller_id, subject_id FROM v)",
+        _WHOM,
+        [(controller_id, one) for one in gone],
     )
 
 

@@ -14,7 +14,9 @@ _ASKED = ("seen", "eligible", "asked", "asks", "would_have_asked", "opted_in")
 
 async def counted_at(reads: Reads, controller_id: bytes) -> int | None:
     """When the company's customers were all counted last (ms UTC)."""
-    rows = await reads.fetch("SELECT counted_at FROM customer_counted WHERE controller_id = $1", (controller_id,))
+    rows = await reads.fetch(
+        "SELECT counted_at FROM customer_counted WHERE controller_id = $1 AND counted_at > 0", (controller_id,)
+    )
     return rows[0]["counted_at"] if rows else None
 
 

@@ -74,6 +74,7 @@ CREATE TABLE lifetime_tally (
   PRIMARY KEY (controller_id, shop_id, experiment_id, weights_version, arm, day, currency, other)
 ) {by_key};
 
+-- A company without a row has never been counted: what was there before this table is marked at its first time.
 CREATE TABLE customer_counted (
   controller_id {id} PRIMARY KEY,
   counted_at {int} NOT NULL
@@ -95,7 +96,6 @@ CREATE TRIGGER order_change_to_count AFTER UPDATE ON orders
 BEGIN INSERT INTO customer_waiting VALUES (NEW.controller_id, randomblob(16), NEW.subject_id, 0); END;
 CREATE TRIGGER exposure_to_count AFTER INSERT ON exposure
 BEGIN INSERT INTO customer_waiting VALUES (NEW.controller_id, randomblob(16), NEW.subject_id, 0); END;
-INSERT INTO customer_waiting SELECT controller_id, randomblob(16), subject_id, 0 FROM subject;
 -- postgresql
 CREATE FUNCTION messages_to_count() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN INSERT INTO customer_waiting
@@ -133,6 +133,4 @@ CREATE TRIGGER order_change_to_count AFTER UPDATE ON orders
   REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION orders_to_count();
 CREATE TRIGGER exposure_to_count AFTER INSERT ON exposure
   REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION exposures_to_count();
-INSERT INTO customer_waiting SELECT controller_id, gen_random_uuid(), subject_id, 0 FROM subject;
 -- both
-INSERT INTO customer_waiting SELECT controller_id, message_id, subject_id, 1 FROM message WHERE test = 0;
