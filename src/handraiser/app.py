@@ -241,7 +241,7 @@ def _build(
         outbox=outbox,
         publish=publish,
         experiments=Experiments(database=database, refresh=publish.refresh, **base),
-        report=Report(database, pepper[1]),
+        report=Report(database, pepper[1], links),
         govern=govern,
         desk=Desk.of(database, writer, links=links, sealer=sealer, pepper=pepper, clock=now, new_id=new_id),
         jobs=Jobs(database=database, settings=settings, clock=now, holder=holder, kept=kept),

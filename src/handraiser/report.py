@@ -7,7 +7,7 @@ from typing import Any
 
 from handraiser.core import confirmation
 from handraiser.core.consent import Entry, Event
-from handraiser.core.links import LinkKind
+from handraiser.core.links import Link, LinkKind, Links
 from handraiser.core.mailbox import lookup
 from handraiser.core.placement import Decision
 from handraiser.core.preference import Preference
@@ -25,9 +25,10 @@ EMAIL = "email"
 class Report:
     """Reads; it never writes. Every method sees one company only."""
 
-    def __init__(self, database: Database, pepper: bytes) -> None:
+    def __init__(self, database: Database, pepper: bytes, links: Links) -> None:
         self._database = database
         self._pepper = pepper
+        self._links = links
 
     async def message(self, shop: Shop, message_id: bytes) -> dict[str, Any]:
         """One email of this shop: every slot's decision with its reason and remedy, and what was pressed.
@@ -98,6 +99,8 @@ class Report:
         entries = await ledger_entries.of_subject(self._database, controller_id, subject.id)
         known_as = await subjects.external_ids(self._database, controller_id, subject.id)
         prefers = await preferences.of_subject(self._database, controller_id, subject.id)
+        # Undated: whoever holds it may take less, and for more gets a fresh link by mail.
+        page = self._links.sign(Link(shop.number, subject.id, LinkKind.PREFERENCES))
         channels: dict[str, dict[str, str]] = {}
         for one in standing:
             if one.channel != EMAIL:
@@ -107,6 +110,7 @@ class Report:
             "channels": channels,
             "preferences": {purpose: one.as_json() for purpose, one in prefers.chosen.items()},
             "paused_until": prefers.paused_until or None,
+            "preferences_url": f"{shop.link_base}/p/{page}",
             "entries": [entry_json(entry) for entry in entries],
             "customer_ids": [external_id for shop_id, external_id in known_as if shop_id == shop.id],
         }

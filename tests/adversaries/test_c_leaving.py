@@ -127,7 +127,7 @@ async def test_what_a_page_elsewhere_sends_leaves_too_and_the_visit_is_told_with
 async def test_c8_while_postgresql_hangs_leaving_is_answered_200_and_applied(tmp_path: Path, compiled: Programs):
     clock = Clock(time.time_ns() // 1_000_000)
     with postgres.own_server() as (url, process):
-        settings = settings_for(tmp_path, url, store_seconds=0.5)
+        settings = settings_for(tmp_path, url, store_seconds=2)
         async with running(settings, compiled, clock=clock) as it, aiohttp.ClientSession() as raw:
             siege = Siege(it, clock, raw)
             alice = await siege.ask()

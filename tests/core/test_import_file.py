@@ -60,6 +60,14 @@ def test_a_bad_row_fails_alone():
     assert [row.fault.code for row in read(b"[1]\n{\n", "ndjson") if row.fault] == ["wrong_type", "malformed"]
 
 
+@pytest.mark.parametrize("piece", [9_000, 1_000_000])
+def test_a_line_of_any_length_is_one_bad_row_and_the_next_keeps_its_number(piece: int):
+    raw = b"event,email\ngranted," + b"y" * (10 * ROW_BYTES) + b"\ngranted,ok\n"
+    long, good = read(raw, piece=piece)
+    assert (long.number, long.fault and long.fault.code) == (1, "too_long")
+    assert (good.number, good.given, good.end) == (2, {"event": "granted", "email": "ok"}, len(raw))
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=9))
 @example("\t")
 def test_a_cell_that_was_guarded_comes_back_as_it_was(cell: str):

@@ -54,6 +54,8 @@ async def test_a_grant_from_elsewhere_is_kept_with_its_text_and_its_evidence(hou
     assert status == 200
     assert answer["standing"] == {"offers": "granted"}
     assert answer["entries"][0]["occurred_at"] == 1767323045000
+    status, page = await house.open(answer["preferences_url"])
+    assert (status, "Your email settings" in page, ALICE in page) == (200, True, False)
 
     status, proof = await house.get(f"/v1/consents/{told['event_id']}")
     assert status == 200

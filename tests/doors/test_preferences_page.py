@@ -307,6 +307,26 @@ async def test_leaving_altogether_needs_the_link_alone_however_old(asked, browse
     assert barred.reason == "left"
 
 
+async def test_who_left_altogether_by_mistake_takes_it_back_and_what_was_turned_off_before_stays_off(asked, browser):
+    message = await granted(asked, browser)
+    await browser.press(p(message), "on", {"purpose": "offers"})
+    await browser.press(p(message), "off", {"purpose": "tips"})
+    asked.clock.now += 60_000
+    left = await browser.press(p(message), "leave")
+    by_script = await browser.press(p(message), "undo", page=left, trusted=False, Sec_Fetch_User=None)
+    assert await asked.states(message) == {"offers": "withdrawn", "tips": "withdrawn"}
+
+    back = await browser.press(p(message), "undo", page=left)
+
+    assert (by_script.title, back.title) == (
+        "Not yet: please press once more",
+        "Taken back: you are signed up as before",
+    )
+    assert await asked.states(message) == {"offers": "granted", "tips": "withdrawn"}
+    assert await ledger.suppressions_of(asked.database, TENTS, of("alice@example.com")) == []
+    assert buttons(back) == ["leave"]
+
+
 @pytest.mark.parametrize(
     "body", [b"\xff\x00", b"action=dance", b"action=pause-99", b"x" * 5000, b"action=on&action=on"]
 )

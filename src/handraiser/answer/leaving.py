@@ -142,6 +142,8 @@ class Leaving:
                     link,
                     subject_id,
                     method,
+                    # Everything at once is the withdraw page's answer wherever its button stands, and is undone there.
+                    TOUCHPOINT if one_of_several else consent.LEAVE_PAGE,
                     at or now,
                     now,
                 )
@@ -169,12 +171,12 @@ class Leaving:
         link: Link,
         subject_id: bytes,
         method: str,
+        page: str,
         at: int,
         now: int,
     ) -> Change:
         assert answer.event is not None
         own = consent.of_purpose(standings, purpose)
-        page = TOUCHPOINT if link.kind is LinkKind.PREFERENCES else consent.LEAVE_PAGE
         entry = Entry(
             event_id=self._new_id(now),
             controller_id=controller_id,

@@ -316,9 +316,9 @@ def after_leaving(standings: Sequence[Standing], at: int | None = None) -> tuple
 
 
 def retractable(entries: Sequence[Entry], now: int) -> tuple[tuple[Entry, Entry], ...]:
-    """Which withdrawals a person may take back now, each with the grant that it ended: those made on the withdraw page
-    within the last 60 minutes, by which their purpose still stands withdrawn. What nobody had pressed does not come
-    back. ``entries`` are all of one subject."""
+    """Which withdrawals a person may take back now, each with the grant that it ended: those made on the withdraw page,
+    or by the preference page's button that leaves all, within the last 60 minutes, by which their purpose still stands
+    withdrawn. What nobody had pressed does not come back. ``entries`` are all of one subject."""
     by_seq = {entry.seq: entry for entry in entries}
     found = []
     for left in folded(entries).values():

@@ -50,7 +50,7 @@ class FileRows:
         self._names: list[str] = []
         self._comma = ","
         self._held = bytearray()
-        self._seen, self._quoted = 0, False
+        self._seen, self._quoted, self._given_up = 0, False, False
 
     def names_are(self, line: bytes) -> None:
         """Take the line of names; raises :class:`ValueError` when it is none."""
@@ -64,6 +64,12 @@ class FileRows:
     def push(self, piece: bytes) -> Iterator[FileRow]:
         """The rows that are whole with this piece; raises :class:`ValueError` when the first line names no columns."""
         self._held += piece
+        if self._given_up:  # the rest of a line that was too long: its fault is told already
+            rest = self._held.find(b"\n") + 1
+            self._given_up = not rest
+            rest = rest or len(self._held)
+            del self._held[:rest]
+            self._end += rest
         while True:
             stop = self._whole()
             if stop < 0 and len(self._held) <= self._limit:
@@ -71,6 +77,7 @@ class FileRows:
             if stop < 0:
                 # A quote that is never closed would swallow the rest of the file: only its own line is given up.
                 stop = self._held.find(b"\n") + 1 or len(self._held)
+                self._given_up = self._held[stop - 1] != 0x0A
             raw = bytes(self._held[:stop])
             del self._held[:stop]
             whole, self._seen, self._quoted = not self._quoted and stop <= self._limit, 0, False

@@ -147,27 +147,28 @@ class Pages:
             return self._frame.unknown(request)
         body = await self._frame.any_body(request) or b""  # whatever was sent, the link is what counts
         if b"action=undo" in body and opened.shop is not None:
-            return await self._take_back(request, opened, body)
+            return await take_back(self._answer, self._frame, request, opened, body)
         return await goodbye(self._answer, self._frame, request, opened, one_click=b"action=leave" not in body)
 
-    async def _take_back(self, request: web.Request, opened: Opened, body: bytes) -> web.Response:
-        """The undo of who left by mistake: what grants again is a press on the page that said "you left", no less
-        judged than any other yes."""
-        must_be_form(request)
-        if not from_our_page(request, opened.shop):
-            return self._frame.plain(request, opened.shop, notices.elsewhere, 403)
-        form = fields_of(body)
-        voice = self._frame.voice(request, opened.shop, await self._answer.locale_of(opened))
-        notice_id = notice_of(form) or b""
-        try:
-            self._answer.check_nonce(opened, form.get("nonce", ""), notice_id)
-            outcome = await self._answer.undo(opened, visit_of(request, form.get("press", "")), notice_id)
-        except BadNonce:
-            outcome = "late"
-        except StoreUnavailable:
-            return self._frame.plain(request, opened.shop, notices.unsaved, 503)
-        page = notices.undone(voice, opened.shop, outcome)
-        return self._frame.response(request, voice, opened.shop, page, opened=opened if outcome == "doubtful" else None)
+
+async def take_back(answer: Answer, frame: Frame, request: web.Request, opened: Opened, body: bytes) -> web.Response:
+    """The undo of who left by mistake: what grants again is a press on the page that said "you left", no less judged
+    than any other yes."""
+    must_be_form(request)
+    if not from_our_page(request, opened.shop):
+        return frame.plain(request, opened.shop, notices.elsewhere, 403)
+    form = fields_of(body)
+    voice = frame.voice(request, opened.shop, await answer.locale_of(opened))
+    notice_id = notice_of(form) or b""
+    try:
+        answer.check_nonce(opened, form.get("nonce", ""), notice_id)
+        outcome = await answer.undo(opened, visit_of(request, form.get("press", "")), notice_id)
+    except BadNonce:
+        outcome = "late"
+    except StoreUnavailable:
+        return frame.plain(request, opened.shop, notices.unsaved, 503)
+    page = notices.undone(voice, opened.shop, outcome)
+    return frame.response(request, voice, opened.shop, page, opened=opened if outcome == "doubtful" else None)
 
 
 async def goodbye(

@@ -13,7 +13,7 @@ from handraiser.doors import page_notices as notices
 from handraiser.doors import page_texts, preference_texts
 from handraiser.doors.page_forms import FORM, fields_of, from_our_page, notice_of, visit_of
 from handraiser.doors.page_frame import Frame
-from handraiser.doors.pages import goodbye
+from handraiser.doors.pages import goodbye, take_back
 from handraiser.doors.web import Problem
 from handraiser.errors import BadNonce, NotFound, StoreUnavailable
 
@@ -61,6 +61,8 @@ class Preferences:
         form = _form(body)
         if body == b"" or form.get("action") == "leave" or form.get("List-Unsubscribe") == "One-Click":
             return await goodbye(self._answer, self._frame, request, opened, one_click="action" not in form)
+        if form.get("action") == "undo" and opened.shop is not None:
+            return await take_back(self._answer, self._frame, request, opened, body or b"")
         visit, wanted = visit_of(request, form.get("press", "")), self._wanted(request, opened, form)
         if wanted is None:
             return await self.show(request)
