@@ -8,7 +8,7 @@ LOCKS := requirements requirements-build requirements-dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help run test fuzz robots simulate check format lock bench wheel import-check experiment-check results-check image-check clean
+.PHONY: help run test fuzz robots simulate check format lock bench wheel import-check experiment-check results-check durability commit-check image-check clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -77,6 +77,12 @@ experiment-check: .venv/dev.stamp ## live through a test with CUSTOMERS customer
 
 results-check: .venv/dev.stamp ## count EXPOSURES first exposures (default 10000000; DATABASE=postgresql) and ask for all results: a second at most
 	@PYTHONPATH=src:tests $(BIN)/python tests/results_check.py
+
+durability: .venv/dev.stamp ## kill both databases' services KILLS times each (default 300) under load, and prove that nothing acknowledged is lost
+	@PYTHONPATH=src:tests KILLS=$(or $(KILLS),300) $(BIN)/python tests/killing.py
+
+commit-check: .venv/dev.stamp ## messages a second on PostgreSQL: group commit is at least three times a transaction each
+	@PYTHONPATH=src:tests $(BIN)/python tests/commit_check.py
 
 image-check: .venv/dev.stamp ## lint the Dockerfile, build it and start the image (root, Debian)
 	@./tests/image-check

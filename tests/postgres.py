@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -35,55 +35,98 @@ def server() -> Iterator[str]:
 @contextmanager
 def own_server() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A server of the test's own, which it may stop and starve: its URL and its first process."""
+    with killable_server() as one:
+        yield one.url, one.process
+
+
+@contextmanager
+def killable_server(*, fsync: bool = False) -> Iterator[Killable]:
+    """A server of the test's own, which it may kill and start again; ``fsync`` makes it wait for the disk."""
     folder = Path(tempfile.mkdtemp(prefix="handraiser-pg-"))
     try:
-        yield from _run(folder)
+        one = Killable(folder, fsync=fsync)
+        try:
+            yield one
+        finally:
+            one.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    folder.chmod(0o755)
-    as_user: dict[str, Any] = {"cwd": folder, "env": {"PATH": os.environ.get("PATH", ""), "TZ": "UTC", "LC_ALL": "C"}}
-    if os.geteuid() == 0:
-        os.chown(folder, NOBODY, NOBODY)
-        as_user |= {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-    binaries = _binaries(folder, as_user)
-    data = folder / "data"
-    subprocess.run(
-        [binaries / "initdb", "-D", data, "-U", "handraiser", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
-        check=True,
-        capture_output=True,
-        **as_user,
-    )
-    options = ("listen_addresses=", "timezone=UTC", "fsync=off", "max_connections=100", "shared_buffers=32MB")
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [binaries / "postgres", "-D", data, "-k", folder, *(word for option in options for word in ("-c", option))],
-            stdout=log,
-            stderr=log,
-            **as_user,
+class Killable:
+    """A running server in a folder of its own."""
+
+    def __init__(self, folder: Path, *, fsync: bool) -> None:
+        self._folder, self._fsync = folder, f"fsync={'on' if fsync else 'off'}"
+        folder.chmod(0o755)
+        environ = {"PATH": os.environ.get("PATH", ""), "TZ": "UTC", "LC_ALL": "C"}
+        self._as_user: dict[str, Any] = {"cwd": folder, "env": environ}
+        if os.geteuid() == 0:
+            os.chown(folder, NOBODY, NOBODY)
+            self._as_user |= {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        self._binaries = _binaries(folder, self._as_user)
+        made = ("-U", "handraiser", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        subprocess.run(
+            [self._binaries / "initdb", "-D", folder / "data", *made], check=True, capture_output=True, **self._as_user
         )
-    try:
-        _wait(binaries, folder, process, as_user)
-        yield f"postgresql://handraiser@/postgres?host={folder}", process
-    finally:
-        process.send_signal(signal.SIGINT)
+        self.url = f"postgresql://handraiser@/postgres?host={folder}"
+        self.start()
+
+    def start(self) -> None:
+        """Start it and wait until it answers; what a killed one has left of itself is waited for."""
+        options = ("listen_addresses=", "timezone=UTC", self._fsync, "max_connections=100", "shared_buffers=32MB")
+        command = [self._binaries / "postgres", "-D", self._folder / "data", "-k", self._folder]
+        for _ in range(5):
+            with (self._folder / "log").open("wb") as log:
+                self.process = subprocess.Popen(
+                    [*command, *(word for option in options for word in ("-c", option))],
+                    stdout=log,
+                    stderr=log,
+                    **self._as_user,
+                )
+            if _answers(self._binaries, self._folder, self.process, self._as_user):
+                return
+            self.stop()
+        raise RuntimeError(f"PostgreSQL did not start: {(self._folder / 'log').read_text(errors='replace')[-2000:]}")
+
+    def kill(self) -> None:
+        """SIGKILL to all its processes."""
+        first = self.process.pid
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        for process in (first, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self.process.wait()
+
+    def read_only(self, on: bool) -> None:
+        """Whether new transactions may write."""
+        for statement in (f"ALTER SYSTEM SET default_transaction_read_only = {on}", "SELECT pg_reload_conf()"):
+            subprocess.run(
+                [self._binaries / "psql", "-h", self._folder, "-U", "handraiser", "-qAtc", statement, "postgres"],
+                check=True,
+                capture_output=True,
+                **self._as_user,
+            )
+
+    def stop(self) -> None:
+        if self.process.poll() is not None:
+            return
+        self.process.send_signal(signal.SIGINT)
         try:
-            process.wait(10)
+            self.process.wait(10)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            self.process.kill()
+            self.process.wait()
 
 
-def _wait(binaries: Path, folder: Path, process: subprocess.Popen[bytes], as_user: dict[str, Any]) -> None:
+def _answers(binaries: Path, folder: Path, process: subprocess.Popen[bytes], as_user: dict[str, Any]) -> bool:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and process.poll() is None:
         ready = subprocess.run([binaries / "pg_isready", "-q", "-h", folder], check=False, **as_user)
         if ready.returncode == 0:
-            return
+            return True
         time.sleep(0.03)
-    raise RuntimeError(f"PostgreSQL did not start: {(folder / 'log').read_text(errors='replace')[-2000:]}")
+    return False
 
 
 def _binaries(folder: Path, as_user: dict[str, Any]) -> Path:
