@@ -11,7 +11,8 @@ import pytest
 
 from asked import MARKETS, ROOT, Asked
 from handraiser.answer import ASKS, Action, Visit
-from handraiser.answer.confirming import EVENT, Confirming, template_of
+from handraiser.answer.confirming import Confirming, template_of
+from handraiser.core.confirmation import EVENT
 from handraiser.core.links import LinkKind
 from handraiser.core.person import Evidence
 from handraiser.doors.mailer import carriers
