@@ -261,7 +261,7 @@ def test_relay_test_shows_the_whole_decision_and_keeps_nothing(served: tuple[Hom
     )
     mail = home.folder / "order.eml"
     raw = (
-        b"From: orders@my-shop.example\nTo: alice@example.com\nSubject: Your order 1001\nX-Country: US\n"
+        b"From: orders@my-shop.example\nTo: newcomer@example.com\nSubject: Your order 1001\nX-Country: US\n"
         b"Content-Type: text/html\n\n<body><h1>Thank you!</h1><p>Imprint, unsubscribe</p></body>\n"
     )
     mail.write_bytes(raw)

@@ -82,13 +82,15 @@ CREATE TABLE customer_counted (
 
 -- sqlite
 CREATE TRIGGER message_to_count AFTER INSERT ON message WHEN NEW.test = 0
-BEGIN INSERT INTO customer_waiting VALUES (NEW.controller_id, NEW.message_id, NEW.subject_id, 1); END;
+BEGIN INSERT INTO customer_waiting VALUES (NEW.controller_id, NEW.message_id, NEW.subject_id, 1)
+  ON CONFLICT (controller_id, mark_id) DO UPDATE SET of_message = 1; END;
 CREATE TRIGGER message_taken_back AFTER UPDATE ON message WHEN NEW.test = 0
   AND OLD.decision LIKE '%"legal_class":"ask"%' AND NEW.decision NOT LIKE '%"legal_class":"ask"%'
 BEGIN INSERT INTO customer_waiting VALUES (NEW.controller_id, NEW.message_id, NEW.subject_id, 2)
   ON CONFLICT DO NOTHING; END;
 CREATE TRIGGER consent_entry_to_count AFTER INSERT ON consent_entry
-BEGIN INSERT INTO customer_waiting VALUES (NEW.controller_id, NEW.event_id, NEW.subject_id, 0); END;
+BEGIN INSERT INTO customer_waiting VALUES (NEW.controller_id, NEW.event_id, NEW.subject_id, 0)
+  ON CONFLICT DO NOTHING; END;
 -- The order of an email comes with its message, which is waiting already.
 CREATE TRIGGER order_to_count AFTER INSERT ON orders WHEN NEW.version > 0 OR NEW.historical = 1
 BEGIN INSERT INTO customer_waiting VALUES (NEW.controller_id, randomblob(16), NEW.subject_id, 0); END;
@@ -99,7 +101,8 @@ BEGIN INSERT INTO customer_waiting VALUES (NEW.controller_id, randomblob(16), NE
 -- postgresql
 CREATE FUNCTION messages_to_count() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN INSERT INTO customer_waiting
-  SELECT controller_id, message_id, subject_id, 1 FROM fresh WHERE test = 0; RETURN NULL; END $$;
+  SELECT controller_id, message_id, subject_id, 1 FROM fresh WHERE test = 0
+  ON CONFLICT (controller_id, mark_id) DO UPDATE SET of_message = 1; RETURN NULL; END $$;
 -- Waits for whoever counts the message now: it may have read it as it was.
 CREATE FUNCTION messages_taken_back() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -113,7 +116,7 @@ BEGIN
 END $$;
 CREATE FUNCTION entries_to_count() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN INSERT INTO customer_waiting
-  SELECT controller_id, event_id, subject_id, 0 FROM fresh; RETURN NULL; END $$;
+  SELECT controller_id, event_id, subject_id, 0 FROM fresh ON CONFLICT DO NOTHING; RETURN NULL; END $$;
 CREATE FUNCTION orders_to_count() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN INSERT INTO customer_waiting
   SELECT controller_id, gen_random_uuid(), subject_id, 0 FROM fresh
