@@ -60,7 +60,13 @@ async def test_every_table_that_knows_a_subject_is_told_and_erased(house: Runnin
             "SELECT DISTINCT table_name AS name FROM information_schema.columns WHERE table_schema = current_schema()"
             " AND column_name IN ('subject_id', 'message_id', 'event_id')"
         )
-    known = {row["name"] for row in rows} - {"subject", "message_default", "click_default", "exposure_waiting", "customer_waiting"}
+    known = {row["name"] for row in rows} - {
+        "subject",
+        "message_default",
+        "click_default",
+        "exposure_waiting",
+        "customer_waiting",
+    }
     gone = {table for table, _ in rights.ERASED} | {"subject_state"}
 
     assert known - set(rights.HELD) == {"customer", "idempotency"}, "what the history and the messages tell already"
