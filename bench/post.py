@@ -26,7 +26,8 @@ _HEAD = "POST /v1/emails HTTP/1.1\r\nHost: mail.fjell-fjord.example\r\nContent-T
 
 @dataclass(slots=True)
 class Road:
-    """What was measured of one server, a number a round: answers a second, CPU µs an answer, its core's share busy."""
+    """What was measured of one server, a number a round: answers (or mails) a second, CPU µs of each, its core's share
+    busy; and of each answer how long it took."""
 
     rates: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)

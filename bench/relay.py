@@ -8,42 +8,23 @@ import base64
 import itertools
 import os
 import re
-import statistics
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, partial
 from html import escape
 from typing import Any
 
 from bench import scene, smtp
-from bench.post import ROOT, free_port
+from bench.post import ROOT, Road, free_port
 
 SESSIONS = 20
 SHOP = "fjell-fjord.example"
 _numbers = itertools.count(int(time.time()) % 10_000_000 * 1000)
-
-
-@dataclass(slots=True)
-class Road:
-    """A number a round: mails a second, CPU µs a mail of all its processes."""
-
-    rates: list[float] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)
-
-    @property
-    def rate(self) -> float:
-        """Mails a second, the median of the rounds."""
-        return statistics.median(self.rates)
-
-    @property
-    def micros(self) -> float:
-        """CPU µs a mail, the median of the rounds."""
-        return statistics.median(self.cpu)
 
 
 @dataclass(slots=True)

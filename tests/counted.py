@@ -60,7 +60,7 @@ async def expose(
     """First exposures of subjects: of arm 0 those with an even number."""
     facts = {"customer_kind": "new", "touchpoint": "email:order_confirmation", "purchase_type": "", "segments": "[]"}
     facts |= {"country": "US"} | given
-    await put(database, [(experiment_id, an_id(n), n % 2, at, *facts.values()) for n in subjects])  # type: ignore[misc]
+    await put(database, [(experiment_id, an_id(n), n % 2, at, *facts.values()) for n in subjects])
 
 
 async def put(database: Database, rows: Sequence[Exposed], whose: tuple[bytes, bytes] = (TENTS, TENT_SHOP)) -> None:

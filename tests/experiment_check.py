@@ -177,7 +177,7 @@ async def check(
         await _start(it)
         for n in range(1, customers + 1):
             day = n % ENTER
-            world.plans[day].append(lambda n=n, day=day: world.enter(n, day))  # type: ignore[misc]
+            world.plans[day].append(lambda n=n, day=day: world.enter(n, day))
         early: dict[str, Any] = {}
         for day in range(ENTER + WINDOW + ENTER):
             await world.day(day)

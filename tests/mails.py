@@ -130,13 +130,13 @@ def leaf(
 def html(
     words: str = WORDS["utf-8"], charset: str = "utf-8", encoding: str = "quoted-printable", **more: object
 ) -> bytes:
-    return leaf("text/html", html_of(words), charset, encoding, **more)  # type: ignore[arg-type]
+    return leaf("text/html", html_of(words), charset, encoding, **more)
 
 
 def text(
     words: str = WORDS["utf-8"], charset: str = "utf-8", encoding: str = "quoted-printable", **more: object
 ) -> bytes:
-    return leaf("text/plain", text_of(words), charset, encoding, **more)  # type: ignore[arg-type]
+    return leaf("text/plain", text_of(words), charset, encoding, **more)
 
 
 def file(kind: str = "application/pdf", name: str = "invoice.pdf", data: bytes = bytes(range(256)) * 3) -> bytes:

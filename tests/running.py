@@ -176,7 +176,7 @@ async def running(
     async with open_service(settings, clock) as service:
         slugs = []
         for source in shops:
-            slug = re.search(r'slug = "([\w-]+)"', source).group(1)  # type: ignore[union-attr]
+            slug = re.search(r'slug = "([\w-]+)"', source).group(1)
             shop = await service.govern.add_shop(source, link_base=f"http://{HOST_OF[slug]}:{settings.port}")
             await service.publish.put_starter(shop.controller.id)
             slugs.append(slug)

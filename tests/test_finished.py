@@ -28,8 +28,13 @@ id = "order"
 type = "order_confirmation"
 match = { from = "orders@tents.example", subject = 'Order \d+' }
 extract = { order_number = { subject = 'Order (\d+)' }, country = { value = "NL" }, customer_kind = { value = "new" } }
-soft_opt_in = { notice_at_collection = true, similar_goods = true, approved_by = "Dana", approved_on = 2026-11-02, checkout_text = "v7" }
-"""  # noqa: E501
+[rules.soft_opt_in]
+notice_at_collection = true
+similar_goods = true
+approved_by = "Dana"
+approved_on = 2026-11-02
+checkout_text = "v7"
+"""
 OVERRIDE = """
 [[market_overrides]]
 countries = ["NL"]

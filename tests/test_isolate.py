@@ -109,7 +109,7 @@ async def test_a_source_that_crashes_the_mjml_engine_kills_no_more_than_its_call
 @pytest.mark.parametrize("function", [fail_oddly, leave, not_picklable])
 async def test_what_cannot_be_carried_back_is_one_of_our_errors_or_pickles_own(isolate: Isolate, function: object):
     with pytest.raises((HandraiserError, AttributeError, pickle.PicklingError)):
-        await isolate.call(function)  # type: ignore[arg-type]
+        await isolate.call(function)
     assert await isolate.call(add, 1, other=1) == 2
 
 

@@ -30,7 +30,7 @@ SHOP = Shop(Controller(b"c" * 16, "lumen", "Lumen BV"), b"s" * 16, 7, "lumen", "
 
 def mapped(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """A case, and the payload that its system's tables make of it."""
-    case: dict[str, Any] = parse(path.read_bytes())  # type: ignore[assignment]
+    case: dict[str, Any] = parse(path.read_bytes())
     found = tables()
     rows = found[SYSTEMS[path.parent.name]]
     if "prices" in case:

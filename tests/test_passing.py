@@ -55,7 +55,7 @@ async def add(raw: bytes, found: Recognised, reader: str) -> Enriched:
 async def judged(
     workers: Workers, raw: bytes = MAIL, *recipients: str, sender: str = "orders@tents.example", **given: object
 ) -> Passage:
-    passing = Passing(**{"rules": rules(), "workers": workers, "enrich": Enriching(add), "max_bytes": 100_000, **given})  # type: ignore[arg-type]
+    passing = Passing(**{"rules": rules(), "workers": workers, "enrich": Enriching(add), "max_bytes": 100_000, **given})
     return await passing.mail(raw, Envelope(sender, recipients or (ALICE,)))
 
 

@@ -36,7 +36,7 @@ def a_mail(number: int, raw: bytes = PLAIN) -> bytes:
 
 
 def numbers(found: list[bytes]) -> list[int]:
-    return sorted(int(NUMBER.search(one)[1]) for one in found)  # type: ignore[index]
+    return sorted(int(NUMBER.search(one)[1]) for one in found)
 
 
 @pytest.fixture

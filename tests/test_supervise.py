@@ -116,7 +116,7 @@ def _one_service(replicas: Replicas) -> None:
     # Bob's eight orders at once: the cap of asks holds, whoever decides.
     bobs = together(
         [
-            lambda url=url, n=n: replicas.post(url, 500 + n, id="B", email="bob@example.com")  # type: ignore[misc]
+            lambda url=url, n=n: replicas.post(url, 500 + n, id="B", email="bob@example.com")
             for n, url in enumerate(itertools.islice(urls, 8))
         ]
     )
@@ -126,7 +126,7 @@ def _one_service(replicas: Replicas) -> None:
     link = the_ask(answers[0])
     page = opened(next(urls), link)
     fields = {**dict(HIDDEN.findall(page)), "action": "yes"}
-    together([lambda url=url: opened(url, link, fields) for url in itertools.islice(urls, 8)])  # type: ignore[misc]
+    together([lambda url=url: opened(url, link, fields) for url in itertools.islice(urls, 8)])
     known = fetched(f"{next(urls)}/v1/consents?customer_id=C-0", replicas.key)
     assert set(known["standing"].values()) == {"granted"}
     assert [entry["event"] for entry in known["entries"]].count("granted") == 1

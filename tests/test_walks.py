@@ -132,7 +132,7 @@ async def test_the_mails_two_ways_to_say_no_are_one_press_each_and_not_the_same(
     assert link in mail["html"]
     status, page = await house.open(link)
     assert status == 200
-    assert re.search(r'class="main"[^>]*value="(\w+)"', page)[1] == action  # type: ignore[index]
+    assert re.search(r'class="main"[^>]*value="(\w+)"', page)[1] == action
     assert (await house.get("/v1/consents?customer_id=7"))[1]["entries"] == []
 
     await house.submit(link, {**dict(HIDDEN.findall(page)), "action": action}, **{"Sec-Fetch-User": ""})

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 
@@ -20,7 +20,7 @@ from handraiser.core.statistics.verdict import Design
 from handraiser.errors import Busy, NotFound
 from handraiser.isolate import Isolate
 from handraiser.store import experiments, leases, results, tallies
-from handraiser.store.database import Database, Transaction
+from handraiser.store.database import Database
 from handraiser.store.sql import to_json
 
 log = logging.getLogger("handraiser.results")
@@ -42,8 +42,6 @@ WHOLESALE = 5_000
 MATURING_DAYS = 120
 """How long after their end experiments still get better known: the longest window and the guardrails'."""
 
-T = TypeVar("T")
-
 
 class Results:
     """Counts every company's experiments and says what the counts say; ``holder`` names this process in the lease."""
@@ -51,7 +49,8 @@ class Results:
     COMMANDS = frozenset({"tallies.verify", "tallies.rebuild"})
 
     def __init__(self, database: Database, isolate: Isolate, clock: Callable[[], int], holder: str) -> None:
-        self._database, self._isolate, self._clock, self._holder = database, isolate, clock, holder
+        self._database, self._isolate, self._clock = database, isolate, clock
+        self._lease = leases.Lease(database, LEASE, holder, clock, LEASE_MS)
         self._turn = asyncio.Lock()
 
     async def refresh(self) -> None:
@@ -62,7 +61,7 @@ class Results:
                 await self.compute()
             except Busy:
                 return
-            await self._give_back()
+            await self._lease.give_back()
 
     async def of(self, shop: Shop, name: str, *, bayes: bool = False) -> dict[str, Any]:
         """A test's results, by its key or id, as the job computed them last; of nothing, before it ever did.
@@ -95,14 +94,14 @@ class Results:
         """One command of the CLI, answered in JSON's types; raises :class:`Busy` while another process counts."""
         async with self._turn:
             told = await (self._rebuild() if name == "tallies.rebuild" else self._verify())
-            await self._give_back()
+            await self._lease.give_back()
             return told
 
     async def _verify(self) -> dict[str, Any]:
         """The tallies against a recount of the raw rows. The lease keeps them as they are meanwhile."""
         counted, wrong = 0, []
         for controller_id, experiment_id, key in await results.started(self._database):
-            await self._alone(_nothing)
+            await self._lease.renew()
             exposures, should = await tallies.recounted(self._database, controller_id, experiment_id)
             differing = should ^ await tallies.kept(self._database, controller_id, experiment_id)
             counted += exposures
@@ -115,7 +114,7 @@ class Results:
         started = await results.started(self._database)
         for controller_id, experiment_id, _ in started:
             forget = partial(tallies.forget, controller_id=controller_id, experiment_id=experiment_id)
-            await self._alone(forget, LONGEST)
+            await self._lease.alone(forget, LONGEST)
         await self.catch_up(WHOLESALE)
         await self.compute()
         return {"experiments": len(started)}
@@ -123,7 +122,7 @@ class Results:
     async def catch_up(self, batch: int = BATCH) -> None:
         """Count what happened since the last time; raises :class:`Busy` where another replica is at it."""
         for controller_id in await tallies.companies(self._database):
-            while await self._alone(partial(tallies.catch_up, controller_id=controller_id, limit=batch)):
+            while await self._lease.alone(partial(tallies.catch_up, controller_id=controller_id, limit=batch)):
                 pass
 
     async def compute(self) -> None:
@@ -139,25 +138,7 @@ class Results:
             except Exception as error:  # whatever is wrong with one, the others are told
                 log.error("not computed", exc_info=error, extra={"facts": {"experiment": one.experiment_id.hex()}})
                 continue
-            await self._alone(partial(results.put, one=one, now=now, content=content))
-
-    async def _alone(self, work: Callable[[Transaction], Awaitable[T]], seconds: float | None = None) -> T:
-        """One transaction of the lease's holder; raises :class:`Busy` while another replica holds it.
-
-        The lease's row is written in the same transaction, so that two holders could only take turns.
-        """
-        async with self._database.transaction(seconds=seconds) as tx:
-            if not await leases.take(tx, LEASE, self._holder, self._clock(), LEASE_MS):
-                raise Busy("another process is counting")
-            return await work(tx)
-
-    async def _give_back(self) -> None:
-        async with self._database.transaction() as tx:
-            await leases.give_back(tx, LEASE, self._holder)
-
-
-async def _nothing(_tx: Transaction) -> None:
-    """Renews the lease."""
+            await self._lease.alone(partial(results.put, one=one, now=now, content=content))
 
 
 def _of(

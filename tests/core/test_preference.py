@@ -64,7 +64,7 @@ def an_entry(event: Event, purpose: str = "tips", **given: object) -> Entry:
         "event_id": b"e" * 16, "controller_id": b"c" * 16, "subject_id": b"s" * 16, "dedup_key": b"d" * 32,
         "occurred_at": NOW, "received_at": NOW, "recorded_at": NOW,
     }  # fmt: skip
-    return Entry(purpose=purpose, event=event, **(values | given))  # type: ignore[arg-type]
+    return Entry(purpose=purpose, event=event, **(values | given))
 
 
 def test_the_last_wish_of_a_purpose_holds_and_an_erasure_ends_all():
@@ -93,7 +93,7 @@ def test_a_purpose_holds_its_topics_and_frequencies_in_their_order():
         ([{"id": "Use", "texts": {"en": "Use"}}], "/topics/0"),
         ([{"id": "use", "texts": {}}], "/topics/0"),
         ([{"id": "use", "texts": {"en": " "}}], "/topics/0"),
-        ([PURPOSE["topics"][0], PURPOSE["topics"][0]], "/topics/1"),  # type: ignore[index]
+        ([PURPOSE["topics"][0], PURPOSE["topics"][0]], "/topics/1"),
         ([{"id": "use", "texts": {"en": "Use"}, "colour": "red"}], "/topics/0/colour"),
         ([None], "/topics/0"),
     ],

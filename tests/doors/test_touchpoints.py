@@ -142,7 +142,7 @@ async def test_a_packing_slip_gets_its_link_as_a_code_to_scan_and_no_link_to_pre
     link = the_ask(answer)
     drawn = re.search(r'd="([^"]+)"/></g>', answer["qr"])
     assert drawn
-    assert drawn[1] == re.search(r'd="([^"]+)"', segno.make(link, error="m").svg_inline())[1], "the code says the link"  # type: ignore[index]
+    assert drawn[1] == re.search(r'd="([^"]+)"', segno.make(link, error="m").svg_inline())[1], "the code says the link"
     assert answer["html"].count(answer["qr"]) == 1
     tags = Tags(answer["html"]).found
     assert {tag for tag, _ in tags} <= {"style", "div", "h2", "table", "tbody", "tr", "td", "b", "svg", "g", "path"}

@@ -89,8 +89,11 @@ id = "mail"
 type = "order_confirmation"
 copies = ["archive@tents.example"]
 match = { from = ["@lumen.example", "@tents.example"] }
-extract = { order_number = { subject = '(\d+)' }, order_value = { text = '= ([\d.,]+)' }, language = { header = "Content-Language" } }
-"""  # noqa: E501
+[rules.extract]
+order_number = { subject = '(\d+)' }
+order_value = { text = '= ([\d.,]+)' }
+language = { header = "Content-Language" }
+"""
     )
 ]
 

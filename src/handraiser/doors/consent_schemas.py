@@ -81,12 +81,7 @@ CONSENT_SCHEMAS: Json = {
             "channels": map_of(map_of(TEXT)),
             "preferences": map_of(ref("Preference")),
             "paused_until": {"type": ["integer", "null"]},
-            "preferences_url": {
-                "type": "string",
-                "format": "uri",
-                "description": "The customer's own page, for a link in the account: it takes less of anyone who holds "
-                "it, and for more mails a fresh link.",
-            },
+            "preferences_url": {"type": "string", "format": "uri"},
             "entries": list_of(ref("Entry")),
             "customer_ids": TEXTS,
         }

@@ -137,7 +137,7 @@ async def _known(reads: Reads, controller_id: bytes, subjects: Sequence[bytes]) 
 
     async def rows(text: str) -> Iterable[Sequence[Any]]:
         text = f"WITH {{rows}} SELECT v.subject_id, {text}"
-        return await reads.fetch_rows(text, _WHOM, whom)  # type: ignore[return-value]  # rows are sequences in both drivers
+        return [tuple(row) for row in await reads.fetch_rows(text, _WHOM, whom)]
 
     of_subject = "ON {0}.controller_id = v.controller_id AND {0}.subject_id = v.subject_id"
     alive = await rows(f"1 FROM v JOIN subject s {of_subject.format('s')} AND s.erased_at IS NULL")

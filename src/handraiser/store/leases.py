@@ -38,9 +38,10 @@ class Lease:
     clock: Callable[[], int]
     lease_ms: int
 
-    async def alone(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        """One transaction of the holder; raises :class:`Busy` while another replica holds the lease."""
-        async with self.database.transaction() as tx:
+    async def alone(self, work: Callable[[Transaction], Awaitable[T]], seconds: float | None = None) -> T:
+        """One transaction of the holder, of at most ``seconds`` where given; raises :class:`Busy` while another replica
+        holds the lease."""
+        async with self.database.transaction(seconds=seconds) as tx:
             if not await take(tx, self.name, self.holder, self.clock(), self.lease_ms):
                 raise Busy("another process is counting")
             return await work(tx)
