@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-JOBS ?= 2
+# Tests wait as much as they compute, so there are more processes than the two cores they are made for.
+JOBS ?= 3
 PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check
 LOCKS := requirements requirements-build requirements-dev
 .DEFAULT_GOAL := help

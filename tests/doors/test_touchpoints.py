@@ -152,6 +152,7 @@ async def test_a_packing_slip_gets_its_link_as_a_code_to_scan_and_no_link_to_pre
     assert "Yes, sign me up" in said
     assert link in said, "for who cannot scan"
     assert "No thanks" not in said, "on paper it cannot be pressed; the page has it"
+    assert "&#183;" not in said, "nor is what stood between such links left"
     assert (await view(house, a_view(), "packing_slip"))["message_id"] == answer["message_id"], (
         "printed again: the same"
     )

@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import unescape
 from html.parser import HTMLParser
 
 from markupsafe import escape
@@ -27,7 +28,7 @@ _ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
 }
 _VOID = frozenset({"br", "img"})
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
-_WORD = re.compile(r"(?:^|>)[^<]*\w(?<!&nbsp)[^<]*(?:<|$)")
+_WORD = re.compile(r"(?:^|>)[^<]*\w")
 _QUIET = "hr-m"
 """The class of a cell whose text is quiet, in the emails' own parts."""
 
@@ -82,6 +83,7 @@ def style(brand: Brand) -> str:
         f".handraiser a.hr-press{{display:inline-block;background:{back};color:{front};font-weight:bold;"
         "text-decoration:none;border-radius:8px;padding:.875rem 1.5rem;margin:.25rem 0}"
         ".handraiser img{max-width:100%;height:auto}"
+        ".handraiser .hr-qr{display:block;margin:.25rem 0}"
     )
 
 
@@ -148,7 +150,7 @@ class _Reader(HTMLParser):
                 self.out.append(self._code)
             elif opened.tag == "a":
                 self._mute = False
-            elif opened.made and self._links > opened.links and not _WORD.search("".join(self.out[opened.at :])):
+            elif opened.made and self._links > opened.links and not _WORD.search(unescape("".join(self.out[opened.at :]))):
                 del self.out[opened.at :]  # of links with something between only that is left
             if opened.tag == tag:
                 return
