@@ -150,7 +150,11 @@ class _Reader(HTMLParser):
                 self.out.append(self._code)
             elif opened.tag == "a":
                 self._mute = False
-            elif opened.made and self._links > opened.links and not _WORD.search(unescape("".join(self.out[opened.at :]))):
+            elif (
+                opened.made
+                and self._links > opened.links
+                and not _WORD.search(unescape("".join(self.out[opened.at :])))
+            ):
                 del self.out[opened.at :]  # of links with something between only that is left
             if opened.tag == tag:
                 return
