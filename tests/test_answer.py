@@ -13,9 +13,10 @@ from asked import LINKS, Asked, an_ask
 from handraiser.answer import ASKS, Action, Answer, Told, Visit
 from handraiser.core import consent
 from handraiser.core.links import Link, LinkKind
+from handraiser.core.market import MONTH_MS
 from handraiser.core.person import Evidence
 from handraiser.errors import NotFound, StoreUnavailable
-from handraiser.store import clicks, ledger, ledger_entries, outbox
+from handraiser.store import clicks, ledger, ledger_entries, outbox, standings
 from handraiser.store.database import Database
 from handraiser.store.journal import Journal
 from handraiser.store.messages import StoredMessage
@@ -200,6 +201,52 @@ async def test_what_nobody_confirms_in_seven_days_lapses_once_and_can_be_asked_f
     assert (await press(asked, await asked.confirmation(alices), kind=LinkKind.CONFIRM)).outcome == "expired"
     assert (await press(asked, alices)).outcome == "pending"
     assert await asked.events(alices) == ["pending", "lapsed", "pending"]
+
+
+async def test_a_grant_that_its_market_sets_an_end_lapses_then_and_can_be_given_again(asked):
+    far, dutch = await asked.ask(1, market="BR"), await asked.ask(2, "bob@example.com")
+    for message in (far, dutch):
+        await press(asked, message)
+    asked.clock.now += 1000
+    await press(asked, await asked.confirmation(far), kind=LinkKind.CONFIRM)
+    granted = (await asked.entries(far))[-1]
+    assert granted.expires_at == asked.clock.now + 24 * MONTH_MS
+    assert (await asked.entries(dutch))[-1].expires_at is None
+
+    asked.clock.now = granted.expires_at
+    assert await asked.answer.lapse() == 0
+    asked.clock.now += 1
+    other = asked.another()
+    assert sum(await asyncio.gather(asked.answer.lapse(), other.lapse())) == 1
+    await other.close()
+
+    assert await asked.events(far) == ["pending", "granted", "lapsed"]
+    assert [await asked.states(one) for one in (far, dutch)] == [{"tips": "lapsed"}, {"tips": "granted"}]
+    assert "consent.lapsed" in [row.event for row in await outbox.recent(asked.database, TENTS)]
+    async with asked.database.transaction() as tx:
+        assert await standings.rebuild(tx, TENTS, [far.subject_id, dutch.subject_id]) == 0
+    assert (await press(asked, await asked.ask(3, market="BR"))).outcome == "pending"
+
+
+async def test_a_standing_made_anew_knows_when_its_grant_ends(asked):
+    message = await asked.ask(1, market="BR")
+    await press(asked, message)
+    await press(asked, await asked.confirmation(message), kind=LinkKind.CONFIRM)
+    async with asked.database.transaction() as tx:
+        await tx.execute("UPDATE standing SET expires_at = NULL")
+        assert await standings.rebuild(tx, TENTS, [message.subject_id]) == 1
+
+    asked.clock.now += 24 * MONTH_MS + 1
+    assert await asked.answer.lapse() == 1
+
+
+async def test_where_the_market_wants_no_network_kept_evidence_holds_none(asked):
+    message = await asked.ask(1, market="BR")
+    await press(asked, message)
+    (entry,) = await asked.entries(message)
+    evidence = await ledger_entries.evidence_of(asked.database, TENTS, entry.event_id)
+    assert "network" not in evidence.content
+    assert evidence.content["user-agent"] == CHROME["user-agent"]
 
 
 async def test_what_was_confirmed_or_left_does_not_lapse(asked):

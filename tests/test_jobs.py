@@ -58,8 +58,8 @@ async def test_what_is_older_than_its_retention_goes_and_the_rest_stays(database
 
     gone = await jobs(database, tmp_path).prune(NOW)
 
-    assert gone == {"idempotency": 1, "click": 1, "message": 1}
-    assert [await count(database, table) for table in gone] == [1, 1, 1]
+    assert gone == {"idempotency": 1, "click": 1, "message": 1, "evidence": 0}
+    assert [await count(database, table) for table in gone] == [1, 1, 1, 0]
     assert await count(database, "subject") == 1
 
 

@@ -12,12 +12,15 @@ from typing import Any
 
 import pytest
 
+from handraiser.commands import verify
 from handraiser.core.consent import Entry, evidence_commit
 from handraiser.core.ledger_head import HeadKeys
 from handraiser.core.ledger_proof import Tree, leaf_hash
+from handraiser.core.market import MONTH_MS
 from handraiser.core.shop import Controller
+from handraiser.doors.control import Control
 from handraiser.errors import NotFound
-from handraiser.jobs import Jobs
+from handraiser.jobs import EVIDENCE_EVERY_MS, Jobs
 from handraiser.prove import Prove
 from handraiser.settings import load
 from handraiser.store import ledger, policies, seals, shops, wordings
@@ -588,3 +591,39 @@ async def test_an_erasure_ends_every_standing_that_was_before_it(kept: Ledger):
     await kept.add(press(50, BOB, event="erased", state=None, purpose="*"))
     await kept.prove.rebuild()
     assert {row[1] for row in await standing(kept.database)} == {ALICE, CHARLIE}
+
+
+async def test_evidence_goes_three_years_after_what_it_proves_ended_and_the_ledger_is_whole(kept: Ledger, monkeypatch):
+    """Alice signed up, left and signed up again; Bob signed up and objected at last; Charlie signed up."""
+    monkeypatch.setattr("handraiser.jobs.BITE", 2)
+    end = NOW + 9 + 36 * MONTH_MS
+    assert (await kept.jobs.prune(end))["evidence"] == 0
+    assert (await kept.jobs.prune(end + EVIDENCE_EVERY_MS))["evidence"] == 4
+
+    rows = await kept.database.fetch(
+        "SELECT e.subject_id FROM evidence x JOIN consent_entry e"
+        " ON e.controller_id = x.controller_id AND e.event_id = x.event_id"
+    )
+    assert {row["subject_id"] for row in rows} == {ALICE, CHARLIE}
+    assert await kept.codes() == set()
+    (entry,) = await kept.database.fetch("SELECT * FROM consent_entry WHERE event_id = $1", (an_id(509),))
+    assert entry["evidence_commit"] is not None
+
+
+async def test_who_verifies_through_a_running_service_sees_how_far_it_is(kept: Ledger, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("handraiser.commands.MOVED_SECONDS", 0.001)
+    monkeypatch.setattr("handraiser.prove.STEP", 1)
+    monkeypatch.setattr("handraiser.store.ledger_audit.PAGE", 1)
+    await kept.add(*(press(n, BOB, dedup_key=b"more-%d" % n) for n in range(20, 80)))
+    await kept.jobs.seal()
+    settings, seen = load({}, state_dir=tmp_path, database_url=f"sqlite:///{tmp_path}/held.db"), []
+    service = Control(tmp_path, kept.prove.command)
+    await service.open()
+    try:
+        found = await verify(settings, None, lambda done, total: seen.append((done, total)))
+    finally:
+        await service.close()
+    assert found["ok"]
+    assert seen
+    assert seen == sorted(seen)
+    assert {total for _, total in seen} == {69}  # 9 of the beginning and 60, sealed

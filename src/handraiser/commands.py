@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 import tempfile
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 LONG = frozenset({"consents.rebuild", "tallies.verify", "tallies.rebuild"})
 """Commands that take as long as there is data; nobody who waits for one is told that it failed."""
 
+MOVED_SECONDS = 0.5
+"""How often a running service is asked how far it is."""
+
 _THROW_AWAY = {"database_url": "", "signing_keys": "", "pepper": "", "data_keys": ""}
 
 
@@ -44,11 +48,16 @@ async def run_command(settings: Settings, name: str, arguments: dict[str, Any]) 
 
 
 async def verify(settings: Settings, head: Path | None, moved: Moved) -> dict[str, Any]:
-    """``consents verify``; ``moved`` is told of its progress, but for what a running service does for us."""
+    """``consents verify``; ``moved`` is told now and then how many entries of how many are proven."""
     name, arguments = "consents.verify", {"head": str(head) if head else None}
     if settings.database.startswith("sqlite"):
         try:
-            found: dict[str, Any] = await control.ask(settings.state_dir, name, arguments, seconds=None)
+            asked = asyncio.create_task(control.ask(settings.state_dir, name, arguments, seconds=None))
+            while not (await asyncio.wait([asked], timeout=MOVED_SECONDS))[0]:
+                done, total = await control.ask(settings.state_dir, "consents.verified", {})
+                if total:
+                    moved(done, total)
+            found: dict[str, Any] = asked.result()
             return found
         except control.NoService:
             pass

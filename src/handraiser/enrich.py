@@ -233,6 +233,7 @@ class Enrich:
             now=letter.at,
             locale=letter.locale,
             customer_kind=payload.customer_kind(email, facts.orders_seen, order_known=facts.order_known),
+            age=customer.get("age"),
             country=letter.country,
             segments=frozenset(customer.get("segments", ())),
             categories=payload.categories(email),

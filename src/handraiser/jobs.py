@@ -12,12 +12,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
+from handraiser.core.consent import ended_at
 from handraiser.core.ledger_head import Head
+from handraiser.core.market import MONTH_MS, evidence_until
 from handraiser.errors import StoreUnavailable
 from handraiser.settings import Settings
 from handraiser.store import leases, partitions, retention, seals
 from handraiser.store.database import Database
 from handraiser.store.kept_heads import KeptHeads
+from handraiser.store.sql import Row
 
 log = logging.getLogger("handraiser.jobs")
 
@@ -29,6 +32,7 @@ SEAL_LEASE_MS = 60_000
 BATCH = 1_000
 """Most entries of one batch; while it is sealed no other write begins on SQLite (about 50 ms)."""
 EVERY_MS = 3_600_000
+EVIDENCE_EVERY_MS = 86_400_000
 BITE = 5_000
 CLICK_DAYS = 90
 DAY_MS = 86_400_000
@@ -53,7 +57,7 @@ class Jobs:
         self._settings = settings
         self._clock = clock
         self._holder = holder
-        self._pruned_at = 0
+        self._pruned_at = self._looked_at = 0
 
     async def run_due(self) -> None:
         """Do what is due now, where no other replica does it."""
@@ -145,6 +149,24 @@ class Jobs:
         for table, before in (("message", old_message), ("click", now - CLICK_DAYS * DAY_MS)):
             if dropped := await partitions.drop(self._database, table, before):
                 log.info("partitions dropped", extra={"facts": {"names": dropped}})
+        if now - self._looked_at >= EVIDENCE_EVERY_MS:
+            gone["evidence"] = await self._prune_evidence(now)
+            self._looked_at = now
+        return gone
+
+    async def _prune_evidence(self, now: int) -> int:
+        """Delete the evidence whose time has passed since what it proves ended; once a day, for what still holds is
+        looked at each time."""
+        gone = 0
+        # Nothing goes before a month, the shortest time that rules can set.
+        before = (now - MONTH_MS << 80).to_bytes(16)
+        for controller_id in await retention.controllers(self._database):
+            after = bytes(16)
+            while page := await retention.old_evidence(self._database, controller_id, after, before, BITE):
+                old = [row["event_id"] for row in page if _outlived(row, now)]
+                async with self._database.transaction() as tx:
+                    await retention.drop_evidence(tx, controller_id, old)
+                gone, after = gone + len(old), page[-1]["event_id"]
         return gone
 
     async def _bites(self, prune: Callable[..., Awaitable[int]], what: object, before: int) -> int:
@@ -155,6 +177,14 @@ class Jobs:
             gone += bite
             if bite < BITE:
                 return gone
+
+
+def _outlived(row: Row, now: int) -> bool:
+    """Whether evidence has been kept for as long as its rules say."""
+    written_at = int.from_bytes(row["event_id"]) >> 80
+    ended = ended_at(row["state"], row["since"], written_at)
+    until = None if ended is None else evidence_until(row["policy"], ended)
+    return until is not None and until < now
 
 
 async def every(seconds: float, work: Callable[[], Awaitable[Any]]) -> None:

@@ -112,17 +112,24 @@ class _Findings:
 class Prove:
     """Verifies the ledger against itself, its signed heads and heads kept outside, and makes standings anew."""
 
-    COMMANDS = frozenset({"consents.verify", "consents.rebuild"})
+    COMMANDS = frozenset({"consents.verify", "consents.verified", "consents.rebuild"})
 
     def __init__(self, database: Database, kept: KeptHeads) -> None:
         """``kept`` is where the sealer keeps heads, with the keys that prove them."""
         self._database, self._kept, self._keys = database, kept.path, kept.keys
+        self._done = (0, 0)
 
     async def command(self, name: str, arguments: dict[str, Any]) -> Any:
         """One command of the CLI, answered in JSON's types."""
         if name == "consents.verify":
-            return await self.verify(Path(arguments["head"]) if arguments["head"] else None)
+            self._done = (0, 0)
+            return await self.verify(Path(arguments["head"]) if arguments["head"] else None, self._note)
+        if name == "consents.verified":
+            return self._done
         return await self.rebuild()
+
+    def _note(self, done: int, total: int) -> None:
+        self._done = (done, total)
 
     async def verify(self, head: Path | None = None, moved: Moved | None = None) -> dict[str, Any]:
         """Whether every entry is as it was written, and none is missing.

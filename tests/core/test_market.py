@@ -12,7 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from choices import MARKETS
-from handraiser.core.market import _NUMBERS, _ORDERS, MONTH_MS, Market, Override, load, read_overrides, stricter
+from handraiser.core.market import (
+    _NUMBERS,
+    _ORDERS,
+    MONTH_MS,
+    Market,
+    Override,
+    evidence_until,
+    load,
+    read_overrides,
+    stricter,
+)
 from handraiser.errors import Fault, Refused
 
 COUNTRIES = [*MARKETS.countries, "JP", "BR"]
@@ -31,6 +41,10 @@ confirm_mail = "naked"
 automatic = "forbidden"
 advertising = "consent"
 feedback = "consent"
+store_ip = "none"
+evidence_retention_months = 0
+grant_lapse_months = 0
+min_age = 0
 """
 RULE = GOOD.partition("[unknown]")[2]
 
@@ -38,8 +52,8 @@ RULE = GOOD.partition("[unknown]")[2]
 def looser(one: Market, other: Market) -> bool:
     """Whether any switch of ``one`` allows more than that of ``other``."""
     more = any(order.index(getattr(one, name)) > order.index(getattr(other, name)) for name, order in _ORDERS.items())
-    times = [(getattr(one, name), getattr(other, name)) for name in _NUMBERS]
-    return more or any(theirs > 0 and not 0 < ours <= theirs for ours, theirs in times)
+    times = [(getattr(one, name), getattr(other, name)) for name in _NUMBERS if name != "min_age"]
+    return more or one.min_age < other.min_age or any(theirs > 0 and not 0 < ours <= theirs for ours, theirs in times)
 
 
 @given(markets, markets)
@@ -84,6 +98,24 @@ def test_canadas_purchase_window_survives_any_company_of_countries():
 def test_the_shortest_age_of_knowledge_that_a_country_or_an_override_demands_counts():
     table = MARKETS.under(overrides(SIGNED | {"fresh_days": 30}, SIGNED | {"countries": ["US"], "fresh_days": 7}))
     assert [table.strictest(named).fresh_days for named in (["NL"], ["NL", "DE"], ["US", "DE"])] == [0, 30, 7]
+
+
+def test_the_highest_age_of_all_countries_counts():
+    assert [MARKETS.strictest(named).min_age for named in (["US"], ["US", "NL"], ["JP", "NL"])] == [13, 16, 18]
+
+
+@pytest.mark.parametrize(
+    ("policy", "months"),
+    [
+        (MARKETS.of("NL").content, 36),
+        (MARKETS.of("DE").with_declared({"version": "2"}), 48),
+        (None, 36),
+        ('{"confirm":"attested_press"}', 36),
+        (replace(MARKETS.unknown, evidence_retention_months=0).content, None),
+    ],
+)
+def test_evidence_is_kept_as_the_rules_it_was_given_under_say(policy: str | None, months: int | None):
+    assert evidence_until(policy, 7) == (None if months is None else 7 + months * MONTH_MS)
 
 
 def test_without_a_country_the_shops_default_counts_and_without_that_nobody_is_asked():

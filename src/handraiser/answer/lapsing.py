@@ -1,8 +1,8 @@
-"""Consents that waited too long for their confirmation lapse: nothing is pending for ever."""
+"""Consents lapse that waited too long for their confirmation, and grants whose time is over."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from handraiser.core import consent
 from handraiser.core.consent import CONFIRM_LIFE_MS, Event, State
@@ -16,7 +16,8 @@ AT_ONCE = 200
 
 
 class Lapsing:
-    """Ends waits. Even two replicas at it would write each end once, for it has the wait's ``dedup_key``."""
+    """Ends waits and grants. Even two replicas at it would write each end once: its ``dedup_key`` is made of what it
+    ends."""
 
     def __init__(
         self, database: Database, writer: Writer, clock: Callable[[], int], new_id: Callable[[int], bytes]
@@ -24,11 +25,16 @@ class Lapsing:
         self._database, self._writer, self._clock, self._new_id = database, writer, clock, new_id
 
     async def lapse(self) -> int:
-        """End every wait older than seven days; returns how many this process ended. What its subject answers just now
-        is left to that answer, and looked at again the next time. Raises :class:`StoreUnavailable`."""
+        """End every wait older than seven days, and every grant whose market set it an end that has come; returns how
+        many this process ended. What its subject answers just now is left to that answer, and looked at again the next
+        time. Raises :class:`StoreUnavailable`."""
+        waits = await self._all(lambda now: waiting.since_before(self._database, now - CONFIRM_LIFE_MS, AT_ONCE))
+        return waits + await self._all(lambda now: waiting.granted_until(self._database, now, AT_ONCE))
+
+    async def _all(self, find: Callable[[int], Awaitable[list[tuple[bytes, bytes, Standing]]]]) -> int:
         lapsed = 0
         while True:
-            due = await waiting.since_before(self._database, self._clock() - CONFIRM_LIFE_MS, AT_ONCE)
+            due = await find(self._clock())
             ended = [await self._end(*one) for one in due]
             lapsed += sum(ended)
             if len(due) < AT_ONCE or not any(ended):

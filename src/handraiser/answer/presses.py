@@ -99,7 +99,7 @@ class Answer:
         self._leaving = Leaving(
             database=database, writer=writer, asks=self._asks, journal=journal, clock=clock, new_id=new_id
         )
-        self._undoing = Undoing(database, writer, self._visits, clock, new_id)
+        self._undoing = Undoing(database, writer, self._visits, markets, clock, new_id)
         self._rates = Rates()
         self._settling = Settling(database, clock, new_id)
         self.preferences = PreferenceCentre(
@@ -285,7 +285,8 @@ class Answer:
         """What one answer on the page writes."""
         assert answer.event is not None
         message, controller_id = ask.message, ask.shop.controller.id
-        evidence = Evidence(secrets.token_bytes(16), shown(visit))
+        market = self._market(ask)
+        evidence = Evidence(secrets.token_bytes(16), shown(visit, market.store_ip))
         entry = Entry(
             event_id=self._new_id(now),
             controller_id=controller_id,
@@ -299,7 +300,7 @@ class Answer:
             jurisdiction=message.market,
             rule_version=message.rule_version,
             policy_snapshot_id=await self._policy(
-                controller_id, self._market(ask).with_declared(message.decision.get("declared")), now
+                controller_id, market.with_declared(message.decision.get("declared")), now
             ),
             privacy_policy_version=ask.shop.controller.privacy_version,
             touchpoint=message.touchpoint,
@@ -314,6 +315,7 @@ class Answer:
             verdict_reasons=(*judgement.reasons, *([answer.reason] if answer.reason else ())),
             source_order_ref=self._order_ref(message),
             promised_value_id=ask.promised_value_id,
+            expires_at=market.granted_until(now) if answer.state is State.GRANTED else None,
             supersedes_seq=await self._asks.seq_of(controller_id, ask.standing),
             evidence_commit=consent.evidence_commit(evidence.salt, evidence.content),
         )

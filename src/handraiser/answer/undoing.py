@@ -12,6 +12,7 @@ from handraiser.answer.leaving import TRIES
 from handraiser.answer.visits import Visits, shown
 from handraiser.core import consent
 from handraiser.core.consent import Entry, Event, State
+from handraiser.core.market import Markets
 from handraiser.core.person import Judgement
 from handraiser.errors import StoreError, StoreUnavailable
 from handraiser.store import ledger, ledger_entries, subjects
@@ -33,11 +34,12 @@ class Undoing:
         database: Database,
         writer: Writer,
         visits: Visits,
+        markets: Markets,
         clock: Callable[[], int],
         new_id: Callable[[int], bytes],
     ) -> None:
         self._database, self._writer, self._visits = database, writer, visits
-        self._clock, self._new_id = clock, new_id
+        self._markets, self._clock, self._new_id = markets, clock, new_id
 
     async def offered(self, opened: Opened) -> bool:
         """Whether there is anything to take back; False while the database is gone."""
@@ -85,7 +87,9 @@ class Undoing:
         now: int,
     ) -> Change:
         """The grant once more: the same text and rules, this press and page."""
-        evidence = Evidence(secrets.token_bytes(16), shown(visit))
+        assert opened.shop is not None
+        market = self._markets.under(opened.shop.market_overrides).strictest(gave.jurisdiction.split("+"))
+        evidence = Evidence(secrets.token_bytes(16), shown(visit, market.store_ip))
         entry = replace(
             gave,
             event_id=self._new_id(now),

@@ -109,11 +109,11 @@ def network_of(remote: str) -> str:
     return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))
 
 
-def shown(visit: Visit) -> Mapping[str, Any]:
-    """The evidence that is kept of a press: what its sender showed, its address cut to the network."""
+def shown(visit: Visit, store_ip: str) -> Mapping[str, Any]:
+    """The evidence that is kept of a press: what its sender showed, and its address cut to the network where the
+    market's ``store_ip`` is ``truncated``."""
     headers = visit.evidence.headers
     names = ("user-agent", "accept-language", "origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-user")
-    return {name: headers[name][:500] for name in names if name in headers} | {
-        "network": network_of(visit.remote),
-        "trusted_event": visit.evidence.trusted_event,
-    }
+    network = {"network": network_of(visit.remote)} if store_ip == "truncated" else {}
+    kept = {name: headers[name][:500] for name in names if name in headers}
+    return kept | network | {"trusted_event": visit.evidence.trusted_event}

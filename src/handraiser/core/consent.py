@@ -80,7 +80,7 @@ class Entry:
     ``dedup_key`` what makes the same answer the same entry, ``leaf_hash`` what makes tampering show. ``state`` is where
     the entry takes its purpose and channel ("" leaves it where it is) and ``message_at`` when the message that led to
     it was sent: the standing can be folded from these alone, long after the message is gone. ``preference`` is what a
-    subject chose within a purpose (JSON), ``expires_at`` when a break ends.
+    subject chose within a purpose (JSON), ``expires_at`` when a break ends, or a grant that has an end.
     """
 
     event_id: bytes
@@ -327,6 +327,14 @@ def retractable(entries: Sequence[Entry], now: int) -> tuple[tuple[Entry, Entry]
         if here and gave is not None and gave.state == State.GRANTED and gave.method != "auto":
             found.append((left, gave))
     return tuple(found)
+
+
+def ended_at(state: str | None, since: int | None, written_at: int) -> int | None:
+    """When what an entry proves has ended (ms): with what its subject stands at now, ``since`` when; None while that is
+    given or waits. An entry that no standing comes from any more ended as it was written (``written_at``)."""
+    if state is None or since is None:
+        return written_at
+    return None if state in (State.GRANTED, State.PENDING) else max(since, written_at)
 
 
 def by_the_system(

@@ -23,6 +23,7 @@ REASONS: Mapping[str, str] = {
     "addressee": "The mail goes to somebody other than the buyer.",
     "no_sale": "The mail is not about a live sale.",
     "market": "The country's rules do not allow this in an email.",
+    "under_age": "The customer is younger than the country's rules let anybody be asked.",
     "legal_class": "The country's rules want consent before this kind of content may stand in an email.",
     "opted_in": "The customer is subscribed already.",
     "refused": "The customer said no; asking again has to wait.",
@@ -80,11 +81,11 @@ class Asked:
 class Situation:
     """One message at the moment of deciding; all that a choice may depend on. Times in ms UTC.
 
-    ``country`` is what blocks are targeted by; ``market`` is the strictest of all countries named. ``purchased_at``
-    None means unknown. ``standing`` and ``standing_since`` are by purpose; ``barred`` says why nobody of this customer
-    may be asked, ``paused_until`` when the customer's break ends; ``standing_known`` is False while answers wait that
-    the store has not taken yet. ``fresh_days`` is how old the last word of the company's other systems may be (0: any
-    age), ``told_at`` when that was (None: never).
+    ``age`` (years) None means that the shop tells none. ``country`` is what blocks are targeted by; ``market`` is the
+    strictest of all countries named. ``purchased_at`` None means unknown. ``standing`` and ``standing_since`` are by
+    purpose; ``barred`` says why nobody of this customer may be asked, ``paused_until`` when the customer's break ends;
+    ``standing_known`` is False while answers wait that the store has not taken yet. ``fresh_days`` is how old the last
+    word of the company's other systems may be (0: any age), ``told_at`` when that was (None: never).
     ``granted_advertising`` says that a granted purpose's promise names transactional email. ``marketing`` is the shop's
     own word by purpose. ``postal_address`` says that the mail shows one, with a way to reach the sender;
     ``own_headers`` is False where the mail cannot be given ``List-Unsubscribe`` headers; ``asking`` is False when
@@ -98,6 +99,7 @@ class Situation:
     now: int
     locale: str
     customer_kind: str
+    age: int | None = None
     country: str = ""
     segments: frozenset[str] = frozenset()
     categories: frozenset[str] = frozenset()
@@ -221,6 +223,8 @@ def _ask(situation: Situation, block: BlockVersion, family: Sequence[BlockVersio
     if not situation.standing_known:
         return ("standing_unknown", "nothing: asks come back once the answers that wait are in the ledger")
     purpose = block.purpose or ""
+    if situation.age is not None and situation.age < situation.market.min_age:
+        return ("under_age", f"nothing: in {situation.market.code} nobody under {situation.market.min_age} is asked")
     return (
         _market(situation)
         or _standing(situation, purpose)

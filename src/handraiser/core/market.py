@@ -20,6 +20,9 @@ from handraiser.errors import Fault, Refused
 MONTH_MS = 365 * 86_400_000 // 12
 """A twelfth of 365 days: 24 of them are never more than 24 calendar months."""
 
+EVIDENCE_MONTHS = 36
+"""How long evidence is kept where the rules that an entry was written under say nothing of it."""
+
 LOCKED_LINE = "You get this because you bought from us. You can object to such messages at any time, free of charge."
 """What every ask under ``soft_optin_only`` says in HTML, text and page, beside a link or button that objects with one
 press (Directive 2002/58/EC, Article 13(2)); nobody can edit it, and the words' catalogues translate it."""
@@ -35,11 +38,19 @@ _ORDERS: Mapping[str, tuple[Any, ...]] = {
     "automatic": ("forbidden", "off", "optional"),
     "advertising": _CLASS,
     "feedback": _CLASS,
+    "store_ip": ("none", "truncated"),
 }
 """Strictest value first."""
 
-_NUMBERS: Mapping[str, tuple[str, int]] = {"ebr_months": ("months", 120), "fresh_days": ("days", 365)}
-"""Switches that are a time: its unit and the most it can be. 0 = no such rule, else the shorter the stricter."""
+_NUMBERS: Mapping[str, tuple[str, int]] = {
+    "ebr_months": ("months", 120),
+    "fresh_days": ("days", 365),
+    "evidence_retention_months": ("months", 240),
+    "grant_lapse_months": ("months", 240),
+    "min_age": ("years", 21),
+}
+"""Switches that are a time: its unit and the most it can be. 0 = no such rule, else the shorter the stricter, but for
+an age, where the higher is."""
 
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -56,7 +67,10 @@ class Market:
     company's other systems on its customers may be; 0 where there is no such rule. ``postal_address`` and
     ``header_required`` say what a mail with an ask must carry. ``confirm`` and ``confirm_mail`` say what a press
     leads to, ``automatic`` whether a purpose may be granted by a late visit without one; ``advertising`` and
-    ``feedback`` what content of that legal class needs.
+    ``feedback`` what content of that legal class needs. ``grant_lapse_months`` is how long a grant lasts, ``min_age``
+    from which age (years) a customer whose age is told may be asked; ``store_ip`` whether the evidence of a press holds
+    its sender's network, ``evidence_retention_months`` how long evidence is kept after what it proves has ended.
+    0: no such rule.
     """
 
     code: str
@@ -72,6 +86,10 @@ class Market:
     automatic: str
     advertising: str
     feedback: str
+    store_ip: str
+    evidence_retention_months: int
+    grant_lapse_months: int
+    min_age: int
 
     @property
     def content(self) -> str:
@@ -101,6 +119,10 @@ class Market:
     def needs_line(self) -> bool:
         """Whether an ask must carry the market's locked line with its one-press objection link."""
         return self.ask_in_mail == "soft_optin_only"
+
+    def granted_until(self, now: int) -> int | None:
+        """When a grant of this moment lapses (ms UTC); None where grants last."""
+        return now + self.grant_lapse_months * MONTH_MS if self.grant_lapse_months else None
 
     @property
     def grants_by_itself(self) -> bool:
@@ -178,7 +200,8 @@ def stricter(one: Market, other: Market) -> Market:
     for name, order in _ORDERS.items():
         values[name] = order[min(order.index(getattr(one, name)), order.index(getattr(other, name)))]
     for name in _NUMBERS:
-        values[name] = shortest(getattr(one, name), getattr(other, name))
+        strictest = max if name == "min_age" else shortest
+        values[name] = strictest(getattr(one, name), getattr(other, name))
     codes = sorted({*one.code.split("+"), *other.code.split("+")})
     version, *marks = one.rule_version.split("+")
     rules = [version, *sorted({*marks, *other.rule_version.split("+")[1:]})]
@@ -188,6 +211,13 @@ def stricter(one: Market, other: Market) -> Market:
 def shortest(*times: int) -> int:
     """The shortest of the times that are a rule; 0 when none is."""
     return min((time for time in times if time), default=0)
+
+
+def evidence_until(policy: str | None, ended: int) -> int | None:
+    """When the evidence of what ended at ``ended`` (ms UTC) may go, by the rules it was given under
+    (:attr:`Market.content`); None: never by age. Rules without the switch, or no rules, keep it for three years."""
+    months = json.loads(policy).get("evidence_retention_months", EVIDENCE_MONTHS) if policy else EVIDENCE_MONTHS
+    return ended + months * MONTH_MS if months else None
 
 
 def load(text: str) -> Markets:

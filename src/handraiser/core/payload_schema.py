@@ -92,6 +92,7 @@ class Customer(TypedDict):
     account: NotRequired[Literal["registered", "guest"]]
     business: NotRequired[bool]
     kind: NotRequired[Literal["new", "current"]]
+    age: NotRequired[Count]
     orders_before: NotRequired[Count]
     segments: NotRequired[list[Text]]
     marketing: NotRequired[dict[Purpose, Marketing]]

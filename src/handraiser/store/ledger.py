@@ -192,17 +192,19 @@ async def _project(tx: Transaction, changes: Sequence[Change]) -> None:
             c.entry.occurred_at,
             c.entry.event_id,
             c.message_at,
+            c.entry.expires_at,
         )
         for c in changes
         if c.state is not None
     }
-    names = "controller_id, subject_id, purpose, channel, state, since, event_id, message_at"
+    names = "controller_id, subject_id, purpose, channel, state, since, event_id, message_at, expires_at"
     await tx.execute_rows(
         f"WITH {{rows}} INSERT INTO standing ({names}) SELECT {names} FROM v WHERE true"
         " ON CONFLICT (controller_id, subject_id, purpose, channel) DO UPDATE SET state = excluded.state,"
-        " since = excluded.since, event_id = excluded.event_id, message_at = excluded.message_at",
+        " since = excluded.since, event_id = excluded.event_id, message_at = excluded.message_at,"
+        " expires_at = excluded.expires_at",
         "controller_id id, subject_id id, purpose text, channel text, state text, since int, event_id id,"
-        " message_at int",
+        " message_at int, expires_at int",
         [(*key, *value) for key, value in sorted(standing.items())],
     )
     await tx.execute_rows(

@@ -15,7 +15,7 @@ from handraiser.store.ledger_entries import to_entry
 from handraiser.store.sql import Reads
 
 _Key = tuple[bytes, str, str]
-_Value = tuple[str, int, bytes, int | None]
+_Value = tuple[str, int, bytes, int | None, int | None]
 
 
 async def subjects(
@@ -44,7 +44,13 @@ async def rebuild(tx: Transaction, controller_id: bytes, subject_ids: Sequence[b
     )
     entries = await _entries(tx, batch)
     wanted: dict[_Key, _Value] = {
-        (subject_id, purpose, channel): (entry.state, entry.occurred_at, entry.event_id, entry.message_at)
+        (subject_id, purpose, channel): (
+            entry.state,
+            entry.occurred_at,
+            entry.event_id,
+            entry.message_at,
+            entry.expires_at,
+        )
         for subject_id, own in entries.items()
         for (purpose, channel), entry in folded(own).items()
     }
@@ -60,6 +66,7 @@ async def rebuild(tx: Transaction, controller_id: bytes, subject_ids: Sequence[b
             row["since"],
             row["event_id"],
             row["message_at"],
+            row["expires_at"],
         )
         for row in found
     }
@@ -74,9 +81,9 @@ async def rebuild(tx: Transaction, controller_id: bytes, subject_ids: Sequence[b
     )
     await tx.execute_rows(
         "WITH {rows} INSERT INTO standing"
-        " (controller_id, subject_id, purpose, channel, state, since, event_id, message_at)"
-        " SELECT $1, subject_id, purpose, channel, state, since, event_id, message_at FROM v",
-        "subject_id id, purpose text, channel text, state text, since int, event_id id, message_at int",
+        " (controller_id, subject_id, purpose, channel, state, since, event_id, message_at, expires_at)"
+        " SELECT $1, subject_id, purpose, channel, state, since, event_id, message_at, expires_at FROM v",
+        "subject_id id, purpose text, channel text, state text, since int, event_id id, message_at int, expires_at int",
         [(*key, *value) for key, value in different],
         (controller_id,),
     )

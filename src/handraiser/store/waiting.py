@@ -36,6 +36,16 @@ async def since_before(reads: Reads, before: int, limit: int) -> list[tuple[byte
     return [(row["controller_id"], row["subject_id"], standing(row)) for row in rows]
 
 
+async def granted_until(reads: Reads, before: int, limit: int) -> list[tuple[bytes, bytes, Standing]]:
+    """(controller_id, subject_id, standing) of grants whose time ended before then (ms), the earliest first."""
+    rows = await reads.fetch(
+        "SELECT * FROM standing WHERE expires_at IS NOT NULL AND expires_at < $1 AND state = 'granted'"
+        " ORDER BY expires_at LIMIT $2",
+        (before, limit),
+    )
+    return [(row["controller_id"], row["subject_id"], standing(row)) for row in rows]
+
+
 async def pressed_in_a_mail(
     reads: Reads, controller_id: bytes, subject_id: bytes, shop_id: bytes, external_id: str
 ) -> bool:
