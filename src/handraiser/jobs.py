@@ -17,7 +17,7 @@ from handraiser.core.ledger_head import Head
 from handraiser.core.market import MONTH_MS, evidence_until
 from handraiser.errors import StoreUnavailable
 from handraiser.settings import Settings
-from handraiser.store import leases, partitions, retention, seals
+from handraiser.store import leases, partitions, retention, seals, visit_rates
 from handraiser.store.database import Database
 from handraiser.store.kept_heads import KeptHeads
 from handraiser.store.sql import Row
@@ -37,6 +37,7 @@ BITE = 5_000
 CLICK_DAYS = 90
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
 
 
 class Jobs:
@@ -144,6 +145,8 @@ class Jobs:
             "click": await self._bites(retention.prune, "click", now - CLICK_DAYS * DAY_MS),
             "message": 0,
         }
+        async with self._database.transaction() as tx:
+            await visit_rates.forget(tx, (now - HOUR_MS) // MINUTE_MS)
         for controller_id in await retention.controllers(self._database):
             gone["message"] += await self._bites(retention.prune_messages, controller_id, old_message)
         for table, before in (("message", old_message), ("click", now - CLICK_DAYS * DAY_MS)):

@@ -23,7 +23,7 @@ async def siege(database_url: str, tmp_path: Path, compiled: Programs) -> AsyncI
         yield Siege(it, clock, raw)
 
 
-# The count by network is the process's own: one database shows it.
+# One database shows it; that replicas count together is shown in tests/test_visit_rates.py.
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_network_that_opens_three_hundred_links_in_a_minute_waits_and_leaves_all_the_same(siege: Siege):
     alice, bob = await siege.ask(), await siege.ask()

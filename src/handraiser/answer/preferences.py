@@ -106,7 +106,7 @@ class PreferenceCentre:
         """
         if opened.shop is None:
             raise StoreUnavailable("the shop is not known now")
-        self._rates.visit(network_of(visit.remote), self._clock())
+        await self._rates.visit(network_of(visit.remote), self._clock())
         self._visits.judge(opened, visit)
         return await self._centres.read(opened, query)
 
@@ -125,7 +125,7 @@ class PreferenceCentre:
         if opened.shop is None:
             raise StoreUnavailable("the shop is not known now")
         if wanted.wish in (Wish.ON, Wish.LINK):
-            self._rates.visit(network_of(visit.remote), self._clock())
+            await self._rates.visit(network_of(visit.remote), self._clock())
             return await (self._on if wanted.wish is Wish.ON else self._link)(opened, visit, wanted)
         judgement = self._visits.judge(opened, visit)
         for attempt in range(TRIES):

@@ -100,7 +100,7 @@ class Answer:
             database=database, writer=writer, asks=self._asks, journal=journal, clock=clock, new_id=new_id
         )
         self._undoing = Undoing(database, writer, self._visits, markets, clock, new_id)
-        self._rates = Rates()
+        self._rates = Rates(database, self._visits.keyed)
         self._settling = Settling(database, clock, new_id)
         self.preferences = PreferenceCentre(
             centres=Centres(database, self._asks, links, markets, sealer or Sealer(), clock),
@@ -154,7 +154,7 @@ class Answer:
         Raises :class:`NotFound` when its message, ask or subject is gone, :class:`TooMany`, and
         :class:`StoreUnavailable`.
         """
-        self._rates.visit(network_of(visit.remote), self._clock())
+        await self._rates.visit(network_of(visit.remote), self._clock())
         try:
             ask = await self._asks.ask(opened)
         except NotFound:
@@ -178,7 +178,7 @@ class Answer:
         "yes" :class:`TooMany`, and :class:`StoreUnavailable` when it was not kept. Any other answer is then journalled.
         """
         if action is Action.YES:
-            self._rates.visit(network_of(visit.remote), self._clock())
+            await self._rates.visit(network_of(visit.remote), self._clock())
         try:
             told = await self._press(partial(self._asks.ask, opened), opened, visit, action, notice_id)
         except StoreUnavailable:
@@ -366,7 +366,7 @@ class Answer:
 
     async def undo(self, opened: Opened, visit: Visit, notice_id: bytes) -> Outcome:
         """Take a withdrawal back; see :meth:`handraiser.answer.undoing.Undoing.undo`. Raises :class:`TooMany`."""
-        self._rates.visit(network_of(visit.remote), self._clock())
+        await self._rates.visit(network_of(visit.remote), self._clock())
         outcome = await self._undoing.undo(opened, visit, notice_id)
         if outcome == "back":
             self._tell(opened, State.GRANTED)
