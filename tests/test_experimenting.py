@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -432,3 +434,15 @@ async def test_results_know_a_started_test_and_count_who_was_drawn(house: Runnin
     status, results = await house.get(f"/v1/experiments/{test['experiment_id']}/results")
     assert status == 200
     assert {one["arm"]: one["so_far"]["customers"] for one in results["arms"]} == {"a": 3, "b": 3}
+
+    headers = {"Authorization": f"Bearer {house.keys['tents']}", "Accept": "text/csv"}
+    address = f"{house.url}/v1/experiments/{test['experiment_id']}/results"
+    async with house.session.get(address, headers=headers) as answer:
+        assert answer.content_type == "text/csv"
+        rows = list(csv.DictReader(io.StringIO(await answer.text())))
+    assert [(one["arm"], one["so_far_customers"], one["lift"]) for one in rows if not one["dimension"]] == [
+        ("a", "3", ""),
+        ("b", "3", ""),
+    ]
+    assert [one["arm"] for one in rows if one["dimension"] == "customer_kind"] == ["b"]
+    assert {one["experiment"] for one in rows} == {test["key"]}

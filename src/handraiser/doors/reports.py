@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
 
-from handraiser.core.import_file import guarded
 from handraiser.core.kpi_report import BY
 from handraiser.core.shop import Shop
 from handraiser.doors.keys import Keys
 from handraiser.doors.openapi import Operation, Parameter
+from handraiser.doors.sheet import Rows, sheet, wants_csv
 from handraiser.doors.web import Problem, json_response
 from handraiser.kpi import Kpi
 
-CSV = "text/csv"
 _DAY = {"type": "string", "format": "date"}
 _SPAN = (
     Parameter("from", "query", "The first day (UTC) of the first asks to look at", _DAY),
@@ -29,7 +26,6 @@ _SPAN = (
 _FORMS = "`Accept: text/csv` gives a table. Read from counts that a job keeps (`counted_at`)."
 
 Answer = Callable[[Shop, Mapping[str, str]], Awaitable[dict[str, Any]]]
-Rows = list[dict[str, Any]]
 
 
 class Reports:
@@ -105,8 +101,8 @@ class Reports:
         if shop not in ("", caller.shop.slug) and "admin" not in caller.key.scopes:
             raise Problem(403, "This key reads its own shop's reports; another shop's need the scope “admin”.")
         told = await ask(await self._kpi.sister(caller.shop, shop), given)
-        if CSV in request.headers.get("Accept", ""):
-            return web.Response(text=_csv(rows(told)), content_type=CSV, charset="utf-8")
+        if wants_csv(request):
+            return sheet(rows(told))
         return json_response(told)
 
 
@@ -121,20 +117,3 @@ def _arms(told: Mapping[str, Any]) -> Rows:
         row |= {"currency": told["currency"]}
         row |= {name: found.get(name) for name in ("control", "revenue_per_customer_more", "low", "high")}
     return rows
-
-
-def _csv(rows: Rows) -> str:
-    out = io.StringIO()
-    sheet = csv.writer(out)
-    sheet.writerow(rows[0])
-    sheet.writerows([_cell(value) for value in row.values()] for row in rows)
-    return out.getvalue()
-
-
-def _cell(value: object) -> object:
-    return guarded(value) if isinstance(value, str) and not _is_number(value) else value
-
-
-def _is_number(text: str) -> bool:
-    """A negative amount is no formula."""
-    return text.removeprefix("-").replace(".", "", 1).isdigit()
