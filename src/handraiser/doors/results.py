@@ -1,4 +1,4 @@
-"""``GET /v1/experiments/{id}/results``: what an experiment's counts say, as the job computed them last; JSON, or CSV."""
+"""``GET /v1/experiments/{id}/results``: what an experiment's counts say, as the job computed them; JSON or CSV."""
 
 from __future__ import annotations
 
