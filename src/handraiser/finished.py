@@ -30,7 +30,7 @@ from handraiser.core.splice.finished import (
     put_into_mail,
     put_into_parts,
 )
-from handraiser.errors import HandraiserError, IsolationError, Refused, TimeLimitExceeded
+from handraiser.errors import HandraiserError, IsolationError, Refused, StoreUnavailable, TimeLimitExceeded
 from handraiser.isolate import Workers
 from handraiser.store import recording
 from handraiser.store.recording import NotShown
@@ -40,6 +40,7 @@ log = logging.getLogger("handraiser.finished")
 
 T = TypeVar("T", bytes, Finished)
 Compose = Callable[[Letter, Callable[[Composed], Awaitable[Composed]]], Awaitable[Composed]]
+_SHOP_MS = 2_000
 Context = Mapping[str, Any]
 """What is known of a mail, in the payload's words: ``{type, customer: {email, …}, order?, soft_opt_in?}``."""
 
@@ -91,6 +92,7 @@ class Finish:
         self.rules, self._shop_of = tuple(rules), shop_of
         self._shelf, self._markets = shelf, markets
         self._workers, self._max_bytes, self._clock = workers, max_bytes, clock
+        self._shops: dict[str, tuple[int, Shop]] = {}
 
     async def mail(self, shop: Shop, raw: bytes, told: Mapping[str, str], options: Options) -> Passed[bytes]:
         """A whole mail (RFC 5322) of one shop. ``told`` is what its sender knows of it, by the names of the door's
@@ -112,10 +114,25 @@ class Finish:
     async def recognised(self, raw: bytes, found: Recognised, reader: str, *, dry_run: bool = False) -> Passed[bytes]:
         """A whole mail that falls under a rule, for the one reader of its envelope."""
         try:
-            shop = await self._shop_of(found.shop)
+            shop = await self._shop(found.shop)
         except HandraiserError as error:
             return Passed(raw, "refused", str(error))
         return await self._mail(shop, raw, reader, {}, Options(fail_open=True, dry_run=dry_run), found)
+
+    async def _shop(self, slug: str) -> Shop:
+        """A shop as it was seconds ago at most, or, while the store is down, when it was last read."""
+        now = self._clock()
+        at, shop = self._shops.get(slug, (None, None))
+        if shop is not None and at is not None and 0 <= now - at < _SHOP_MS:
+            return shop
+        try:
+            shop = await self._shop_of(slug)
+        except StoreUnavailable:
+            if shop is None:
+                raise
+            return shop
+        self._shops[slug] = (now, shop)
+        return shop
 
     async def rehearsed(self, raw: bytes, sender: str, rules: Sequence[ShopRule]) -> dict[str, Any]:
         """What a mail from an envelope's sender would get under these rules, in JSON's types: the whole decision, and

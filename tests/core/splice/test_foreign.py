@@ -8,7 +8,7 @@ import pytest
 
 from emails import SHOPS, choices, filled, rich
 from handraiser.core.splice.document import Document
-from handraiser.core.splice.foreign import ForeignBlock, dressed, foreign_block, insists
+from handraiser.core.splice.foreign import ForeignBlock, _alone, dressed, foreign_block, insists
 from handraiser.core.splice.html import Spliced, splice
 from handraiser.core.splice.places import Place
 from shop_mails import MAILS
@@ -132,3 +132,20 @@ def test_nothing_shows_the_ground_of_our_own_page():
     assert "#f3f1ea" not in made
     assert made.startswith('<div style="color:inherit;background:#ffffff">Would you')
     assert ">Hi<" in made
+
+
+def test_customers_whose_links_alone_differ_get_each_their_own():
+    first, other = ("".join((letter * 28, ".", letter * 22)) for letter in "aB")
+    looks_like_one = f"/x/{0:028d}.{0:022d}"
+
+    def block(token: str) -> str:
+        return (
+            f'<div class="c"><!--[if mso]><a href="https://s.example/u/{token}">leave</a><![endif]-->'
+            f'<a href="{looks_like_one}">x</a><a href="https://s.example/o/{token}">Yes</a> {token} /o/{token}</div>'
+        )
+
+    for token in (first, other, first):
+        made = foreign_block(block(token), "t").html
+        assert made == _alone(block(token), "#22262a", False)
+        assert made.count(f"/o/{token}") == 2
+        assert looks_like_one in made

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import turbohtml
 from markupsafe import escape
@@ -19,6 +20,8 @@ MARK = "data-handraiser"
 out."""
 
 _LINE = 100
+_LINK = re.compile(r"/[a-z]/[\w-]{28}\.[\w-]{22}", re.ASCII)
+"""The end of a signed link: more often than not all in which two customers' blocks differ."""
 _GONE = names("base form iframe link meta object script style title")
 _AS_AROUND = (
     (names("h1 h2 h3 h4 h5 h6"), ("color:inherit", "font-family:inherit", "font-weight:bold", "text-align:inherit")),
@@ -84,6 +87,19 @@ def foreign_block(
     sheet gives them, and what keeps rules for bare elements of the page around from reaching in: for a page that
     :func:`insists`, ``firm`` colours.
     """
+    links = list(dict.fromkeys(_LINK.findall(html)))
+    stand_ins = [f"/x/{n:028d}.{n:022d}" for n in range(len(links))]
+    alike = _exchanged(html, dict(zip(links, stand_ins, strict=True)))
+    made = _exchanged(_alone(alike, link_color or color, firm), dict(zip(stand_ins, links, strict=True)))
+    return ForeignBlock(made, text, background, color, font, firm)
+
+
+def _exchanged(html: str, links: dict[str, str]) -> str:
+    return _LINK.sub(lambda found: links.get(found[0], found[0]), html)
+
+
+@lru_cache(maxsize=256)
+def _alone(html: str, link_color: str, firm: bool) -> str:
     root = turbohtml.parse_fragment(html, "div")
     for section in [one for one in root.children if isinstance(one, turbohtml.Element)]:
         if _BARE in (section.attr("class") or ""):
@@ -95,13 +111,13 @@ def foreign_block(
             if node.tag in _GONE:
                 node.decompose()
             else:
-                _stand_alone(node, link_color or color)
+                _stand_alone(node, link_color)
                 if firm:
                     _hold_colours(node)
     for node in root.children:
         if isinstance(node, turbohtml.Element):
             node.attrs["style"] = _MAX_WIDTH.sub("", node.attr("style") or "")
-    return ForeignBlock(_ascii(root.inner_html), text, background, color, font, firm)
+    return _ascii(root.inner_html)
 
 
 def _off_our_ground(section: turbohtml.Element) -> None:

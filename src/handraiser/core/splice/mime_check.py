@@ -74,6 +74,14 @@ def _same(message: Message, part: Part, raw: bytes, leaves: dict[int, Leaf]) -> 
     )
 
 
+def decoded_alike(leaf: Leaf) -> bool:
+    """Whether the standard library decodes a leaf as we did."""
+    try:
+        return _decoded(leaf.body, leaf.encoding) == leaf.decoded
+    except ValueError:
+        return False
+
+
 def _decoded(content: bytes, encoding: str) -> bytes:
     if encoding == "quoted-printable":
         return quopri.decodestring(content)

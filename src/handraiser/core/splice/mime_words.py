@@ -37,7 +37,8 @@ def writable(words: str, codec: str, *, ascii_only: bool) -> str:
     """
     if _holds(words, codec, ascii_only):
         return words
-    return "".join(one if _holds(one, codec, ascii_only) else _plain(one, codec, ascii_only) for one in words)
+    lacking = [one for one in dict.fromkeys(words) if not _holds(one, codec, ascii_only)]
+    return words.translate({ord(one): _plain(one, codec, ascii_only) for one in lacking})
 
 
 def _holds(words: str, codec: str, ascii_only: bool) -> bool:

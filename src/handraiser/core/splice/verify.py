@@ -26,7 +26,8 @@ class Witness:
     """The mail as it was, read once in the normal and in the Outlook view; each try is held against it."""
 
     def __init__(self, html: str) -> None:
-        self._before = (_serialised(html), _serialised(outlook_view(html)))
+        seen, for_outlook = _serialised(html), outlook_view(html)
+        self._before = (seen, seen if for_outlook == html else _serialised(for_outlook))
 
     def objection(self, spliced: str, inserted: str) -> str:
         """Why ``spliced``, the mail with ``inserted`` in it, must not go out; "" when it may."""
