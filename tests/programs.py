@@ -39,12 +39,12 @@ class Programs(dict[bytes, str]):
             file.writelines(json.dumps([key.hex(), program]) + "\n" for key, program in fresh.items())
 
 
-async def put_into(database_url: str, programs: Programs) -> None:
+async def put_into(database_url: str, programs: Programs, *, pooler: bool = False) -> None:
     """Give a new database all programs, as if it had compiled them."""
     programs.hear()
     if not programs:
         return
-    database = await Database.open(database_url)
+    database = await Database.open(database_url, pooler=pooler)
     async with database.transaction() as tx:
         await blocks.put_compiled(tx, [(key, program, 0) for key, program in programs.items()])
     await database.close()

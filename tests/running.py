@@ -172,7 +172,7 @@ async def running(
 
     ``clock`` stands in for the time of day (ms UTC).
     """
-    await put_into(settings.database, compiled)
+    await put_into(settings.database, compiled, pooler=settings.database_pooler)
     async with open_service(settings, clock) as service:
         slugs = []
         for source in shops:

@@ -53,7 +53,13 @@ def _from_sqlite(error: sqlite3.Error) -> StoreError:
 
 
 def _unreachable(error: Exception) -> StoreUnavailable:
-    return StoreUnavailable(f"the database cannot be reached ({type(error).__name__})")
+    """What to say of an error that is not the database's own; of a certificate and of the URL's TLS words, why."""
+    why = getattr(error, "verify_message", "")
+    if type(error).__name__ == "ClientConfigurationError":
+        why = str(error).partition("\n")[0]
+    if isinstance(error, FileNotFoundError):
+        why = "a file or socket that database_url names is missing"
+    return StoreUnavailable(f"the database cannot be reached ({type(error).__name__}{why and ': '}{why})")
 
 
 def _from_postgres(error: Exception) -> StoreError:
@@ -61,7 +67,8 @@ def _from_postgres(error: Exception) -> StoreError:
     if state is None:  # the driver's own errors
         return _unreachable(error)
     if state[:2] in _POSTGRES_GONE or state == "25006":  # read-only
-        return StoreUnavailable(f"the database cannot do this now ({type(error).__name__})")
+        hint = "; is it a transaction pooler? Then set database_pooler" if state == "08P01" else ""
+        return StoreUnavailable(f"the database cannot do this now ({type(error).__name__}){hint}")
     if state[:2] == "40" or state == "55P03":
         return StoreConflict(type(error).__name__)
     if state == "P0001":  # raised by our own triggers, whose texts hold no values
