@@ -6,6 +6,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 import turbohtml
@@ -41,20 +42,29 @@ _HIDING = re.compile(
     r"|max-height\s*:\s*1px|(?:left|top|(?:margin|text)-[a-z]+)\s*:\s*-\d{3}|clip(?:-path)?\s*:"
     r"|transform\s*:\s*scale[xy]?\(0\s*[,)])"
 )
+_SHORT = 1_000
 _CLIPPED = re.compile(r"(?:^|;)\s*(?:height|width)\s*:\s*1px")
 
 
 def hides(style: str) -> bool:
     """Whether an inline style keeps its element from being seen."""
-    style = style.lower()
+    # A mail has few styles, many times over.
+    return bool(style) and (_hides_kept if len(style) <= _SHORT else _hides)(style.lower())
+
+
+def _hides(style: str) -> bool:
     return bool(_HIDING.search(style)) or ("overflow" in style and bool(_CLIPPED.search(style)))
+
+
+_hides_kept = lru_cache(maxsize=1024)(_hides)
 
 
 @dataclass(slots=True, eq=False)
 class Node:
     """One element; ``style`` is its inline style in lower case.
 
-    ``start`` and ``end`` are its tags' spans in the source, None where the parser added them itself. ``first`` and
+    ``start`` and ``end`` are its tags' spans in the source, None where the parser added them itself; ``parsed`` is what
+    the parser made of it. ``first`` and
     ``last`` count what can be seen (characters, pictures) from the document's beginning to the element's start and end.
     """
 
@@ -62,11 +72,21 @@ class Node:
     attrs: Mapping[str, str]
     parent: Node | None
     style: str = ""
-    start: tuple[int, int] | None = None
-    end: tuple[int, int] | None = None
+    parsed: turbohtml.Element | None = None
     children: list[Node] = field(default_factory=list)
     first: int = 0
     last: int = 0
+
+    @property
+    def start(self) -> tuple[int, int] | None:
+        place = self.parsed.source_location if self.parsed is not None else None
+        return (place.start_tag.start_offset, place.start_tag.end_offset) if place is not None else None
+
+    @property
+    def end(self) -> tuple[int, int] | None:
+        place = self.parsed.source_location if self.parsed is not None else None
+        tag = place.end_tag if place is not None else None
+        return (tag.start_offset, tag.end_offset) if tag is not None else None
 
     @property
     def seen(self) -> int:
@@ -177,12 +197,7 @@ class Document:
 
     def _entered(self, raw: turbohtml.Element, parent: Node) -> Node:
         attrs = {name: value if isinstance(value, str) else " ".join(value or ()) for name, value in raw.attrs.items()}
-        node = Node(raw.tag, attrs, parent, attrs.get("style", "").lower())
-        place = raw.source_location
-        if place is not None:
-            node.start = (place.start_tag.start_offset, place.start_tag.end_offset)
-            if place.end_tag is not None:
-                node.end = (place.end_tag.start_offset, place.end_tag.end_offset)
+        node = Node(raw.tag, attrs, parent, attrs.get("style", "").lower(), raw)
         parent.children.append(node)
         self._nodes[raw] = node
         return node

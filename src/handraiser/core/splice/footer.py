@@ -47,4 +47,6 @@ def footer_beginnings(document: Document) -> Iterator[list[Node]]:
 
 
 def _is_named_footer(node: Node) -> bool:
-    return node.tag == "footer" or any(_FOOTER_NAME.search(node.attrs.get(name, "")) for name in ("id", "class"))
+    return node.tag == "footer" or any(
+        (told := node.attrs.get(name)) and _FOOTER_NAME.search(told) for name in ("id", "class")
+    )

@@ -39,7 +39,7 @@ _RESET = (
 )
 _INSISTS = re.compile(r"(?:color|background)[^;{}]{0,200}!\s*important", re.IGNORECASE)
 _COLOUR = re.compile(r"(?:^|;)\s*(color|background)(?:-color)?\s*:\s*([^;!]+)")
-_SPACE = re.compile(r"(?<!\[if)[ \r\n]")
+_SPACE = re.compile(r"(?<!\[if) ")
 _LAYOUT = 'role="presentation" border="0" cellpadding="0" cellspacing="0"'
 _FOR_OUTLOOK = (
     f'<!--[if mso]><table {_LAYOUT} align="center" width="{{width}}"><tr><td><![endif]-->{{html}}'
@@ -181,17 +181,21 @@ def dressed(block: ForeignBlock, place: Place, newline: str) -> str:
 
 def _folded(html: str, newline: str) -> str:
     """Spaces turned into line breaks so that no line of the mail grows too long."""
-    parts: list[str] = []
-    length = 0
-    for word in _SPACE.split(html):
-        if parts and length + len(word) > _LINE:
-            parts.append(newline)
-            length = 0
-        elif parts:
-            parts.append(" ")
-        parts.append(word)
-        length += len(word) + 1
-    return "".join(parts)
+    html = html.replace("\r", " ").replace("\n", " ")
+    lines: list[str] = []
+    at = 0
+    while len(html) - at > _LINE:
+        cut = html.rfind(" ", at, at + _LINE + 1)
+        while cut >= 0 and html.endswith("[if", at, cut):
+            cut = html.rfind(" ", at, cut)
+        if cut < 0:
+            found = _SPACE.search(html, at + _LINE + 1)
+            if found is None:
+                break
+            cut = found.start()
+        lines.append(html[at:cut])
+        at = cut + 1
+    return newline.join((*lines, html[at:]))
 
 
 def _ascii(html: str) -> str:

@@ -86,11 +86,12 @@ def _hidden(block: LexborNode, tree: LexborHTMLParser) -> str:
         return f"the block is inside <{min(wrong)}>"
     if any("hidden" in one.attributes or hides(one.attributes.get("style") or "") for one in around):
         return "the block is hidden"
+    hiding = _hiding_rules(tree)
+    if not hiding:
+        return ""
     ids = {one.mem_id for one in (*around, block, *block.css("*"))}
     named = {name for one in around for name in (one.id or "", *(one.attributes.get("class") or "").split())}
-    rules = [
-        one for one in _hiding_rules(tree) if not (told := _NAMES.findall(_LAST.split(one)[-1])) or named & {*told}
-    ]
+    rules = [one for one in hiding if not (told := _NAMES.findall(_LAST.split(one)[-1])) or named & {*told}]
     if any(_finds(rule, tree, ids) for rule in rules[:_RULES_ASKED]):
         return "a style sheet hides the block"
     return ""
