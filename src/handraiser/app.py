@@ -250,7 +250,7 @@ def _build(
         prove=Prove(database, kept),
         metrics=metrics,
         keys=Keys(govern.find_key, now),
-        health=Health(metrics, database.answers),
+        health=Health(metrics, writer.ready),
         words=words,
     )
 

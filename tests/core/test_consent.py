@@ -107,9 +107,15 @@ def test_a_late_goodbye_leaves_alone_what_a_newer_message_led_to():
     newer = Standing("tips", State.GRANTED, NOW, message_at=NOW - 5)
     older = Standing("offers", State.GRANTED, NOW, message_at=NOW - 50)
 
-    assert [name for name, _ in consent.after_leaving([newer, older], NOW - 10)] == ["offers"]
-    assert consent.after_leaving([newer], NOW - 10) == ()
-    assert [name for name, _ in consent.after_leaving([], NOW - 10)] == [ALL_PURPOSES]
+    assert [name for name, _ in consent.after_leaving([newer, older], NOW - 10, NOW)] == ["offers"]
+    assert consent.after_leaving([newer], NOW - 10, NOW) == ()
+    assert [name for name, _ in consent.after_leaving([], NOW - 10, NOW)] == [ALL_PURPOSES]
+
+
+def test_a_goodbye_counts_when_the_clock_was_set_back_since_the_message():
+    granted = Standing("tips", State.GRANTED, NOW + 50, message_at=NOW + 5)
+
+    assert [name for name, _ in consent.after_leaving([granted], NOW - 10, NOW)] == ["tips"]
 
 
 @pytest.mark.parametrize(

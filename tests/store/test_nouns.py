@@ -196,3 +196,10 @@ async def test_a_lease_has_one_holder_at_a_time(database: Database):
         assert await leases.take(tx, "sealing", "two", NOW + 1999, 1000)
         await leases.give_back(tx, "sealing", "two")
         assert await leases.take(tx, "sealing", "one", NOW + 2000, 1000)
+
+
+async def test_a_lease_of_a_clock_that_was_set_back_holds_nobody_up(database: Database):
+    async with database.transaction() as tx:
+        assert await leases.take(tx, "sealing", "one", NOW, 1000)
+        assert not await leases.take(tx, "sealing", "two", NOW - 1000, 1000), "clocks differ a little"
+        assert await leases.take(tx, "sealing", "two", NOW - 1001, 1000)

@@ -130,7 +130,7 @@ class Leaving:
             if subject.lookup is not None and not one_of_several:
                 suppress = Suppression(subject.lookup, at or now, "left")
             own = [consent.of_purpose(standings, purpose)] if purpose else standings
-            ended = consent.after_leaving(own, at)
+            ended = consent.after_leaving(own, at, now)
             if one_of_several:
                 ended = tuple(one for one in ended if one[0] == purpose)
             changes = [

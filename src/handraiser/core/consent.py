@@ -300,14 +300,16 @@ def after_undo(own: Standing) -> Answer:
     return Answer(None, own.state, "nothing_to_undo")
 
 
-def after_leaving(standings: Sequence[Standing], at: int | None = None) -> tuple[tuple[str, Answer], ...]:
+def after_leaving(standings: Sequence[Standing], at: int | None = None, now: int = 0) -> tuple[tuple[str, Answer], ...]:
     """What leaving altogether leads to, by purpose: everything given or waiting ends; who never gave anything objects.
 
-    Never refused. ``at`` (ms) is given for a withdrawal that is applied later than it was made: what a newer message
-    led to since then stays.
+    Never refused. ``at`` (ms) is given for a withdrawal that is applied later than it was made, ``now``: what a newer
+    message led to since then stays. A message of the future only tells that the clock was set back, so it is not newer.
     """
     held = [one for one in standings if one.state in (State.GRANTED, State.PENDING)]
-    ended = [one for one in held if at is None or (one.since if one.message_at is None else one.message_at) <= at]
+    ended = [
+        one for one in held if at is None or not at < (one.since if one.message_at is None else one.message_at) <= now
+    ]
     if ended:
         return tuple((one.purpose, Answer(Event.WITHDRAWN, State.WITHDRAWN)) for one in ended)
     if held or any(one.state in LEFT for one in standings):

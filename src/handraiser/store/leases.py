@@ -13,12 +13,15 @@ T = TypeVar("T")
 
 
 async def take(tx: Transaction, name: str, holder: str, now: int, lease_ms: int) -> bool:
-    """Take or renew a lease; False while another holder's runs."""
+    """Take or renew a lease; False while another holder's runs.
+
+    One that runs for more than twice as long was taken before the clock was set back, and counts no more.
+    """
     rows = await tx.fetch(
         "INSERT INTO lease (name, holder, until) VALUES ($1, $2, $4)"
         " ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until"
-        " WHERE lease.holder = excluded.holder OR lease.until <= $3 RETURNING holder",
-        (name, holder, now, now + lease_ms),
+        " WHERE lease.holder = excluded.holder OR lease.until <= $3 OR lease.until > $5 RETURNING holder",
+        (name, holder, now, now + lease_ms, now + 2 * lease_ms),
     )
     return bool(rows)
 

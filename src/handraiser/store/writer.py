@@ -21,6 +21,8 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 _TRIES = 4
+_REFUSED_SECONDS = 5.0
+"""So long a failed commit counts against being ready: without work nothing would show that the disk has room again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -179,15 +181,27 @@ class Writer(_Batcher):
         seconds: float | None = None,
     ) -> None:
         super().__init__(database, batch_limit=batch_limit, queue_limit=queue_limit, parallel=1, seconds=seconds)
+        self._refused_at = float("-inf")
 
     async def write(self, method: Callable[[Transaction, Sequence[R]], Awaitable[Sequence[T]]], row: R) -> T:
         """Write one row with the next commit and return the method's result for it."""
         result: T = await self._submit(method, row)
         return result
 
+    async def ready(self) -> bool:
+        """Whether the database answers and takes what it is given: a full or read-only one still answers."""
+        lately = asyncio.get_running_loop().time() - self._refused_at < _REFUSED_SECONDS
+        return not lately and await self._database.answers()
+
     async def _together(self, batch: list[_Job]) -> list[Any]:
-        async with self._database.transaction(brief=True) as tx:
-            return await _answers(tx, batch)
+        try:
+            async with self._database.transaction(brief=True) as tx:
+                answers = await _answers(tx, batch)
+        except StoreUnavailable:
+            self._refused_at = asyncio.get_running_loop().time()
+            raise
+        self._refused_at = float("-inf")
+        return answers
 
 
 class Reader(_Batcher):
