@@ -19,8 +19,7 @@ from click.testing import CliRunner
 from command_line import ROOT, Home, Started, fetched, serving, started, status
 from handraiser import __version__
 from handraiser.cli import cli
-from handraiser.core.splice import html as splicing
-from handraiser.core.splice.mime_reasons import Reason
+from handraiser.core.splice.mime_reasons import HtmlReason, Reason
 from handraiser.finished import UNCHANGED
 from handraiser.settings import Settings
 from handraiser.telemetry import Metrics
@@ -353,4 +352,4 @@ def test_the_guide_to_finished_mail_names_every_reason_and_no_other():
     closed = guide.partition("The list is closed.")[2].partition("\n## ")[0]
     named = set(re.findall(r"`([a-z_0-9]+)`", closed)) - {"enrich_bytes", "enrich_seconds"}
 
-    assert named == {*UNCHANGED, *Reason, *get_args(splicing.Reason)}
+    assert named == {*UNCHANGED, *Reason, *get_args(HtmlReason)}

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 
 from handraiser.core.catalogue import Shelf
 from handraiser.core.composed import Composed
@@ -30,6 +30,7 @@ from handraiser.core.splice.finished import (
     put_into_mail,
     put_into_parts,
 )
+from handraiser.core.splice.mime_reasons import HtmlReason, Reason
 from handraiser.errors import HandraiserError, IsolationError, Refused, StoreUnavailable, TimeLimitExceeded
 from handraiser.isolate import Workers
 from handraiser.store import recording
@@ -57,6 +58,8 @@ UNCHANGED = {
     "no_block": "No block is meant for such a mail.",
 }
 """Why a mail goes on as it came, beside the reasons of :data:`REASONS`, of its MIME and of its HTML."""
+PASSES = tuple(sorted({*UNCHANGED, *Reason, *get_args(HtmlReason), *REASONS}))
+"""All of them, in the order of the alphabet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from handraiser.core.rules.recognise import Recognised, Unrecognised, recognise
 from handraiser.core.splice import html as splicing
 from handraiser.core.splice.finished import Blocks, Passes, put_into_mail
 from handraiser.core.splice.mime import Mail, read
-from handraiser.core.splice.mime_reasons import Reason
+from handraiser.core.splice.mime_reasons import HtmlReason, Reason
 from handraiser.core.splice.places import PlaceRules, Selector
 from handraiser.doors.relay import Relay
 from handraiser.isolate import Workers
@@ -43,7 +43,7 @@ class Target:
 
 # --- a block into HTML -----------------------------------------------------------------------------------------------
 
-HTML_REASONS = set(get_args(splicing.Reason))
+HTML_REASONS = set(get_args(HtmlReason))
 PLACES = PlaceRules((Selector("td", "append"), Selector("table", "prepend"), Selector("p", "after")))
 
 

@@ -36,6 +36,7 @@ from handraiser.doors.report_schemas import REPORT_SCHEMAS
 from handraiser.doors.result_schemas import RESULT_SCHEMAS
 from handraiser.doors.status_schemas import STATUS_SCHEMAS
 from handraiser.doors.web import TITLES, json_response
+from handraiser.finished import PASSES
 
 Meanings = Mapping[str, Mapping[str, str]]
 """What each field means, by schema and field."""
@@ -178,7 +179,7 @@ def _schemas(meanings: Meanings) -> Json:
         "Part": object_of({"html": TEXT, "text": TEXT}),
         "FinishedEmail": object_of(_FINISHED, optional=("text", "order", "soft_opt_in")),
         "EnrichedEmail": object_of(_ENRICHED),
-        "Unchanged": object_of({"reason": TEXT, "detail": TEXT}),
+        "Unchanged": object_of({"reason": {"enum": list(PASSES)}, "detail": TEXT}),
         "Message": object_of(_MESSAGE),
         "Messages": object_of({"messages": list_of(ref("Message"))}),
         "Press": object_of(_PRESS),

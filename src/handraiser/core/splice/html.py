@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from handraiser.core.splice.document import Document, burden
 from handraiser.core.splice.foreign import BEGIN, MARK, ForeignBlock, dressed
+from handraiser.core.splice.mime_reasons import HtmlReason
 from handraiser.core.splice.places import Anchor, PlaceRules, find_places
 from handraiser.core.splice.verify import Witness
 
@@ -15,8 +15,6 @@ SIZE = 2_000_000
 """Characters of HTML that are read at most; both engines take about a second for as much."""
 TRIED = 12
 """Places that are tried at most; each costs two readings of the mail."""
-
-Reason = Literal["already_enriched", "too_large", "too_deep", "empty", "no_place"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ class Spliced:
 class Refused:
     """The mail is left as it is; ``objections`` holds what spoke against each place that was tried."""
 
-    reason: Reason
+    reason: HtmlReason
     objections: tuple[str, ...] = ()
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
+
+HtmlReason = Literal["already_enriched", "too_large", "too_deep", "empty", "no_place"]
+"""Why HTML is left alone."""
 
 
 class Reason(StrEnum):
