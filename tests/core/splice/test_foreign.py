@@ -149,3 +149,8 @@ def test_customers_whose_links_alone_differ_get_each_their_own():
         assert made == _alone(block(token), "#22262a", False)
         assert made.count(f"/o/{token}") == 2
         assert looks_like_one in made
+
+
+def test_no_corner_of_the_blocks_ground_shows_beside_it():
+    card = '<div style="max-width:600px;border-radius:12px"><a style="border-radius:6px" href="h">Yes</a></div>'
+    assert re.findall(r"border-radius:\w+", foreign_block(card, "t").html) == ["border-radius:6px"]

@@ -32,7 +32,8 @@ _AS_AROUND = (
 """Against rules for bare elements in the style sheet of the page around."""
 _BARE = "hr-bare"
 _GROUND = re.compile(r"background(?:-color)?:[^;]*;?")
-_MAX_WIDTH = re.compile(r"max-width:\d+px;?")
+_OUTLINE = re.compile(r"(?:max-width:\d+px|border-radius:[^;]*);?")
+"""Of a whole section: the block's ground, a rectangle, would show beside round corners."""
 _RESET = (
     "font-family:{font};font-size:16px;font-style:normal;font-weight:normal;letter-spacing:normal;line-height:1.5;"
     "text-decoration:none;text-indent:0;text-transform:none;white-space:normal;overflow-wrap:anywhere"
@@ -116,7 +117,7 @@ def _alone(html: str, link_color: str, firm: bool) -> str:
                     _hold_colours(node)
     for node in root.children:
         if isinstance(node, turbohtml.Element):
-            node.attrs["style"] = _MAX_WIDTH.sub("", node.attr("style") or "")
+            node.attrs["style"] = _OUTLINE.sub("", node.attr("style") or "")
     return _ascii(root.inner_html)
 
 
