@@ -10,7 +10,6 @@ import asyncio
 import itertools
 import os
 import random
-import resource
 import signal
 import sys
 import tempfile
@@ -22,12 +21,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import outages
 from command_line import SHOP, START_SECONDS, Home, Started, fetched, serving, small_templates
 from handraiser.app import clock, open_service
 from handraiser.settings import load
@@ -36,6 +36,7 @@ from mailserver import Inbox
 from postgres import Killable, killable_server
 from running import CHROME, HIDDEN, SECRETS, an_order, free_port, the_ask
 from threads import in_a_thread
+from wire import Wire
 
 HOST = "127.0.0.1:8025"
 """Where the shop's links lead, wherever the service listens."""
@@ -43,6 +44,7 @@ WRITERS = 5
 PATIENT = {"HANDRAISER_STORE_SECONDS": "30"}
 """For what sets the scene: how long it takes is not the question here."""
 UNDELIVERED = "SELECT outcome, reason, attempts FROM outbox WHERE carrier = 'mail' AND outcome != 'sent'"
+OUTAGE_EVERY = 10
 OUTBOX_LEASE_MS, HOUR_MS = 360_000, 3_600_000
 
 
@@ -67,6 +69,7 @@ class Besieged:
     key: str
     noted: Noted
     postgres: Killable | None
+    wire: Wire | None
     kills: int = 0
     done: Counter[str] = field(default_factory=Counter)
     log: list[str] = field(default_factory=list)
@@ -77,6 +80,12 @@ class Besieged:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def late_home(self) -> Home:
+        """The same with a clock that was set back by an hour."""
+        path = os.pathsep.join(filter(None, (str(Path(__file__).with_name("skewed")), os.environ.get("PYTHONPATH"))))
+        return replace(self.home, given={**self.home.given, "PYTHONPATH": path, "SKEW_SECONDS": "-3600"})
 
     def write(self, numbers: Iterator[int]) -> None:
         """Order by order, each tried until it is acknowledged; of four customers two answer and one leaves."""
@@ -158,10 +167,12 @@ class Besieged:
 def besieged(folder: Path, kind: str) -> Iterator[tuple[Besieged, Inbox]]:
     """An installation on ``sqlite`` or ``postgresql`` with a shop, and the hop that takes its own mail."""
     with ExitStack() as stack:
-        postgres = stack.enter_context(killable_server()) if kind == "postgresql" else None
+        postgres = stack.enter_context(killable_server(small=True)) if kind == "postgresql" else None
+        socket = postgres and Wire(str(postgres.folder / f".s.PGSQL.{postgres.port}"))
+        wire: Wire | None = stack.enter_context(in_a_thread(socket.open)).it if socket else None
         inbox: Inbox = stack.enter_context(in_a_thread(Inbox().open)).it
         given = {f"HANDRAISER_{name.upper()}": value for name, value in SECRETS.items()} | {
-            "HANDRAISER_DATABASE_URL": postgres.url if postgres else f"sqlite:///{folder / 'handraiser.db'}",
+            "HANDRAISER_DATABASE_URL": wire.url if wire else f"sqlite:///{folder / 'handraiser.db'}",
             "HANDRAISER_STATE_DIR": str(folder / "state"),
             "HANDRAISER_TEMPLATES_DIR": str(small_templates(folder)),
             "HANDRAISER_SMTP_URL": inbox.url,
@@ -172,7 +183,7 @@ def besieged(folder: Path, kind: str) -> Iterator[tuple[Besieged, Inbox]]:
         home = Home(folder, given)
         home.done("shops", "add", "my-shop.toml", **PATIENT)
         key = home.done("keys", "add", "--shop", "my-shop", "--scope", "emails", **PATIENT).strip()
-        yield Besieged(home, free_port(), key, Noted(), postgres), inbox
+        yield Besieged(home, free_port(), key, Noted(), postgres, wire), inbox
 
 
 def kill_for(
@@ -180,8 +191,8 @@ def kill_for(
 ) -> None:
     """Write without a pause while this many kills come at random moments, none after ``until`` (monotonic seconds).
 
-    Every fifth meets PostgreSQL itself, and every tenth time the database takes nothing for a while (SQLite: the disk
-    is full; PostgreSQL: it is read-only).
+    Every fifth meets PostgreSQL itself, every tenth time one of the :mod:`outages` comes before, and at every other
+    start the clock is an hour behind.
     """
     rng = random.Random(seed)
     writers = [
@@ -192,7 +203,7 @@ def kill_for(
     left = kills
     try:
         while left > 0:
-            with serving(siege.home, siege.port, *more) as service:
+            with serving(siege.late_home if siege.kills % 2 else siege.home, siege.port, *more) as service:
                 for writer in writers:
                     if not writer.ident:
                         writer.start()
@@ -200,8 +211,8 @@ def kill_for(
                     _busy(siege, rng.uniform(*seconds))
                     left = 0 if time.monotonic() > until else left - 1
                     number = siege.kills + 1
-                    if number % 10 == 3:
-                        _takes_nothing(siege, service, rng)
+                    if number % OUTAGE_EVERY == 3:
+                        _takes_nothing(siege, service, rng, number)
                     _kill_one(siege, service, rng, number)
                     siege.kills = number
                 siege.log += service.log
@@ -258,25 +269,17 @@ def _children(process: int) -> list[int]:
         return []
 
 
-def _takes_nothing(siege: Besieged, service: Started, rng: random.Random) -> None:
-    seconds, before_it = rng.uniform(0.5, 1.5), siege.noted.unrecorded
-
-    def a_receipt_without() -> bool:
-        return siege.noted.unrecorded > before_it
-
-    if siege.postgres:
-        siege.postgres.read_only(True)
-        _until(a_receipt_without)
-        time.sleep(seconds)
-        siege.postgres.read_only(False)
-        siege.done["read-only for a while"] += 1
+def _takes_nothing(siege: Besieged, service: Started, rng: random.Random, number: int) -> None:
+    if siege.postgres and siege.wire:
+        all_of_them = outages.of_postgresql(siege.postgres, siege.wire)
     else:
-        # No file may grow beyond what the journal of withdrawals needs: SQLite cannot write its log.
-        before = resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (32_768, resource.RLIM_INFINITY))
-        _until(a_receipt_without)
-        time.sleep(seconds)
-        resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, before)
-        siege.done["disk full for a while"] += 1
+        all_of_them = outages.of_sqlite(siege.home.folder / "handraiser.db", service.process.pid)
+    outage, before = all_of_them[number // OUTAGE_EVERY % len(all_of_them)], siege.noted.unrecorded
+    with outage.begin():
+        if outage.felt and not _until(lambda: siege.noted.unrecorded > before):
+            siege.noted.faults.append(f"{outage.name}: no receipt went out without the database")
+        time.sleep(rng.uniform(0.5, 1.5))
+    siege.done[outage.name] += 1
 
 
 async def prove(siege: Besieged, inbox: Inbox) -> list[str]:
@@ -287,7 +290,7 @@ async def prove(siege: Besieged, inbox: Inbox) -> list[str]:
     ahead = next(later)
     async with open_service(load(given | PATIENT, None), lambda: clock() + ahead) as service:
         await service.answer.apply_journal()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while await service.database.fetch(UNDELIVERED) and time.monotonic() < deadline:
             # The service's own task may be carrying them; what it could not deliver is tried again hours later.
             await asyncio.sleep(1)

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
@@ -75,7 +76,8 @@ class Inbox:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # it warns of logins without TLS, which loopback may have
             return SMTP(
-                self,
+                # It looks at every attribute of what it is given, at every connection: it shall not parse all mails.
+                SimpleNamespace(handle_RCPT=self.handle_RCPT, handle_DATA=self.handle_DATA),
                 hostname="hop.example",
                 enable_SMTPUTF8=self.international,
                 authenticator=self._login if self.password else None,

@@ -41,20 +41,32 @@ def own_server() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 @contextmanager
 def killable_server(
-    *, fsync: bool = False, binaries: Path | None = None, port: int = 0, files: Iterable[Path] = (), **options: str
+    *,
+    fsync: bool = False,
+    binaries: Path | None = None,
+    port: int = 0,
+    files: Iterable[Path] = (),
+    small: bool = False,
+    **options: str,
 ) -> Iterator[Killable]:
     """A server of the test's own, which it may kill and start again; ``fsync`` makes it wait for the disk, ``options``
     win over ours, ``binaries`` is a folder of others than the wheel's. With a ``port`` it listens there on localhost
-    too; ``files`` are copied into its data folder."""
+    too; ``files`` are copied into its data folder. ``small`` puts that on a volume of its own, where one may be made.
+    """
     folder = Path(tempfile.mkdtemp(prefix="handraiser-pg-"))
+    mounted = small and _mounted(folder / "data")
     try:
         listening = {"port": str(port), "listen_addresses": "localhost"} if port else {}
-        one = Killable(folder, {"fsync": "on" if fsync else "off"} | listening | options, binaries, files)
+        one = Killable(
+            folder, {"fsync": "on" if fsync else "off"} | listening | options, binaries, files, small=mounted
+        )
         try:
             yield one
         finally:
             one.stop()
     finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", folder / "data"], check=False)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -62,9 +74,16 @@ class Killable:
     """A running server in a folder of its own."""
 
     def __init__(
-        self, folder: Path, options: Mapping[str, str], binaries: Path | None, files: Iterable[Path] = ()
+        self,
+        folder: Path,
+        options: Mapping[str, str],
+        binaries: Path | None,
+        files: Iterable[Path] = (),
+        *,
+        small: bool = False,
     ) -> None:
         self.folder = folder
+        self.small = small
         self.port = options.get("port", "5432")
         self._options = [f"{name}={value}" for name, value in options.items()]
         folder.chmod(0o755)
@@ -74,7 +93,8 @@ class Killable:
             os.chown(folder, NOBODY, NOBODY)
             self._as_user |= {"user": NOBODY, "group": NOBODY, "extra_groups": []}
         self._binaries = binaries or _binaries(folder, self._as_user)
-        made = ("-U", "handraiser", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        log = ("-X", folder / "log-of-writes") if small else ()
+        made = (*log, "-U", "handraiser", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         subprocess.run(
             [self._binaries / "initdb", "-D", folder / "data", *made], check=True, capture_output=True, **self._as_user
         )
@@ -127,6 +147,18 @@ class Killable:
         for statement in (f"ALTER SYSTEM SET default_transaction_read_only = {on}", "SELECT pg_reload_conf()"):
             subprocess.run([*psql, "-qAtc", statement, "postgres"], check=True, capture_output=True, **self._as_user)
 
+    @contextmanager
+    def filled(self) -> Iterator[None]:
+        """While the ``small`` volume of its tables is full; its log of writes lies elsewhere, or it would die."""
+        filler = self.folder / "data" / "filler"
+        with filler.open("wb", buffering=0) as file, suppress(OSError):
+            while file.write(bytes(1 << 20)):
+                pass
+        try:
+            yield
+        finally:
+            filler.unlink()
+
     def stop(self) -> None:
         if self.process.poll() is not None:
             return
@@ -136,6 +168,17 @@ class Killable:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def _mounted(folder: Path) -> bool:
+    """Whether a volume of 512 MB in memory is there now; only root may do that, and not everywhere."""
+    folder.mkdir()
+    options = f"size=512m,mode=700,uid={NOBODY},gid={NOBODY}"
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
+    if os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True).returncode == 0:
+        return True
+    folder.rmdir()
+    return False
 
 
 def _binaries(folder: Path, as_user: dict[str, Any]) -> Path:

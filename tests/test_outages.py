@@ -4,7 +4,7 @@ missing."""
 from __future__ import annotations
 
 import asyncio
-import resource
+import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,6 +17,7 @@ from typing import Any, Literal
 import asyncpg
 import pytest
 
+import outages
 from handraiser.store.journal import Journal
 from postgres import Killable, killable_server
 from programs import Programs
@@ -78,13 +79,8 @@ class Place:
 
 @asynccontextmanager
 async def no_byte_more(_place: Place) -> AsyncIterator[None]:
-    """No file of this process may grow beyond what the journal of withdrawals needs."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (32_768, before[1]))
-    try:
+    with outages.no_byte_more(os.getpid()):
         yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @asynccontextmanager

@@ -60,6 +60,8 @@ class Wire:
                     pump.cancel()
             elif self.state == "hole":
                 await from_client.read()
+        except OSError:
+            pass  # the server is dead
         finally:
             for writer in writers:
                 with suppress(OSError):
