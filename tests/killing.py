@@ -92,8 +92,10 @@ class Besieged:
         answers = (self._leave, self._press, self._doubtful)
         for number in numbers:
             self._until_acknowledged(self._post, number)
-            # While withdrawals wait in the journal nobody is asked, so that there is nothing to answer.
-            if not self.over.is_set() and self.answer.of["headers"] and number % 4 < len(answers):
+            # While withdrawals wait in the journal nobody is asked, so that there is nothing to answer. The first writer
+            # does not press, which waits for the database: somebody shall go on ordering.
+            asked = self.answer.of["headers"] and number % 4 < (1 if number < 1_000_000 else len(answers))
+            if asked and not self.over.is_set():
                 self._until_acknowledged(answers[number % 4], number)
             if self.over.is_set():
                 return
@@ -347,14 +349,13 @@ async def _answers(database: Database, noted: Noted) -> list[str]:
 async def _mails(database: Database, siege: Besieged, inbox: Inbox) -> list[str]:
     """Only a kill between the hop's answer and our commit may send a mail twice."""
     sent = Counter(envelope.rcpt_tos[0] for envelope in inbox.envelopes)
-    wrong = [f"{n}: no confirmation mail" for n in siege.noted.doubted if not sent[f"alice.{n}@example.com"]]
+    waiting = await database.fetch(UNDELIVERED)
+    kinds = Counter(map(str, map(dict, waiting)))
+    wrong = [f"{len(waiting)} mails were not delivered: {kinds}"] if waiting else []
+    wrong += [f"{n}: no confirmation mail" for n in siege.noted.doubted if not sent[f"alice.{n}@example.com"]]
     twice = sum(sent.values()) - len(sent)
     siege.done["mails sent twice"] = twice
-    wrong += [f"{twice} mails were sent twice"] if twice > 16 * siege.kills else []
-    waiting = await database.fetch(UNDELIVERED)
-    return wrong + (
-        [f"{len(waiting)} mails were not delivered: {Counter(map(str, map(dict, waiting)))}"] if waiting else []
-    )
+    return wrong + ([f"{twice} mails were sent twice"] if twice > 16 * siege.kills else [])
 
 
 def told(siege: Besieged, kind: str) -> str:
