@@ -92,10 +92,10 @@ class Besieged:
         answers = (self._leave, self._press, self._doubtful)
         for number in numbers:
             self._until_acknowledged(self._post, number)
-            # While withdrawals wait in the journal nobody is asked, so that there is nothing to answer. The first writer
-            # does not press, which waits for the database: somebody shall go on ordering.
-            asked = self.answer.of["headers"] and number % 4 < (1 if number < 1_000_000 else len(answers))
-            if asked and not self.over.is_set():
+            # While withdrawals wait in the journal nobody is asked, so that there is nothing to answer. The first
+            # writer does not press: that waits for the database, and somebody shall go on ordering.
+            steps = len(answers) if number > 1_000_000 else 1
+            if not self.over.is_set() and self.answer.of["headers"] and number % 4 < steps:
                 self._until_acknowledged(answers[number % 4], number)
             if self.over.is_set():
                 return
