@@ -446,3 +446,25 @@ async def test_results_know_a_started_test_and_count_who_was_drawn(house: Runnin
     ]
     assert [one["arm"] for one in rows if one["dimension"] == "customer_kind"] == ["b"]
     assert {one["experiment"] for one in rows} == {test["key"]}
+
+
+async def test_scores_are_a_guardrail_of_every_arm(house: Running):
+    test = await started(house)
+    happy, unhappy = who_draw(test, 0, 1)[0], who_draw(test, 1, 1)[0]
+    for n in (happy, unhappy):
+        await mailed(house, n)
+
+    async def scored(n: int, score: int, **more: Any) -> tuple[int, dict[str, Any]]:
+        return await house.post("/v1/feedback", {"id": f"s{n}", "customer_id": str(n), "score": score} | more)
+
+    assert await scored(happy, 5) == (200, {"outcome": "recorded"})
+    assert await scored(unhappy, 2) == (200, {"outcome": "recorded"})
+    assert await scored(unhappy, 5) == (200, {"outcome": "unchanged"})
+    assert (await scored(9_999_999, 1))[0] == 404
+    status, problem = await scored(happy, 7, stars=5)
+    assert (status, {one["pointer"] for one in problem["errors"]}) == (422, {"/score", "/stars"})
+
+    await house.service.results.refresh()
+    _, results = await house.get(f"/v1/experiments/{test['experiment_id']}/results")
+    told = {one["arm"]: one["guardrails"]["feedback"] for one in results["arms"]}
+    assert {arm: (one["customers"], one["count"]) for arm, one in told.items()} == {"a": (1, 0), "b": (1, 1)}

@@ -17,6 +17,7 @@ from handraiser.doors.batch import Batch
 from handraiser.doors.consents import Consents
 from handraiser.doors.customers import Customers
 from handraiser.doors.experiments import ExperimentDoor
+from handraiser.doors.feedback import Feedback
 from handraiser.doors.finished import Enrichment
 from handraiser.doors.imports import ImportDoor
 from handraiser.doors.openapi import Operation, Reference
@@ -49,6 +50,7 @@ def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Applicat
         Messages(service.report, service.keys, settings),
         Touchpoints(service.enrich, service.keys, settings),
         Orders(service.desk.orders, service.keys, settings),
+        Feedback(service.desk.feedback, service.keys, settings),
         Consents(service.report, service.desk, service.keys, settings),
         ImportDoor(service.desk.imports, service.keys, settings),
         Customers(service.desk.rights, service.keys, settings),

@@ -71,7 +71,7 @@ async def test_every_table_that_knows_a_subject_is_told_and_erased(house: Runnin
 
     assert known - set(rights.HELD) == {"customer", "idempotency"}, "what the history and the messages tell already"
     counted_out = {"customer_count"}  # by the next count
-    assert known - gone - counted_out == {"consent_entry", "exposure"}, "what stays under the pseudonym"
+    assert known - gone - counted_out == {"consent_entry", "exposure", "feedback"}, "what stays under the pseudonym"
 
 
 async def test_erasure_takes_all_but_the_pseudonym_and_the_ledger_stays_whole(house: Running):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 
 from counted import EXPERIMENT, OTHER, an_experiment, expose, say, seal
 from handraiser.core.outcome import DAY_MS
-from handraiser.store import tallies
+from handraiser.store import feedback, tallies
 from handraiser.store.database import Database
-from rows import DAY, NOW, TENTS
+from handraiser.store.feedback import StoredFeedback
+from rows import DAY, NOW, TENT_SHOP, TENTS, an_id
 
 TODAY = NOW // DAY_MS
 
@@ -33,8 +35,26 @@ async def everybody(database: Database, experiment_id: bytes = EXPERIMENT) -> di
     for dimension, _, _, arm, _, *counts in rows:
         if dimension == "all":
             so_far = found.get(arm, (0,) * 5)
-            found[arm] = tuple(a + b for a, b in zip(so_far, counts, strict=True))
+            found[arm] = tuple(a + b for a, b in zip(so_far, counts[:5], strict=True))
     return found
+
+
+async def score(database: Database, subject: int, score: int, day: float, name: str = "") -> None:
+    """A score of a subject, ``day`` days after NOW; not counted yet."""
+    at = NOW + int(day * DAY)
+    row = StoredFeedback(TENTS, TENT_SHOP, name or f"{subject}-{day}", an_id(subject), score, at, at)
+    async with database.transaction() as tx:
+        await feedback.put(tx, [row])
+
+
+async def satisfaction(database: Database) -> dict[int, tuple[int, int]]:
+    """By arm: how many gave a score, and a low one."""
+    found: Counter[tuple[int, str]] = Counter()
+    for dimension, _, _, arm, _, *counts in await tallies.by_day(database, TENTS, EXPERIMENT):
+        if dimension == "all":
+            found[arm, "scored"] += counts[5]
+            found[arm, "unhappy"] += counts[6]
+    return {arm: (found[arm, "scored"], found[arm, "unhappy"]) for arm in (0, 1)}
 
 
 async def is_a_recount(database: Database, experiment_id: bytes = EXPERIMENT) -> bool:
@@ -129,6 +149,32 @@ async def test_a_transaction_that_ends_in_the_middle_counts_nothing(database: Da
     assert await everybody(database) == {0: (1, 0, 0, 0, 0), 1: (1, 0, 0, 0, 0)}
 
 
+async def test_the_first_score_within_thirty_days_of_the_exposure_counts_once(database: Database):
+    await an_experiment(database)
+    await expose(database, [2, 4, 3, 5, 7])
+    await catch_up(database)
+    assert await satisfaction(database) == {0: (0, 0), 1: (0, 0)}
+
+    await score(database, 2, 5, 1)
+    await score(database, 4, 2, 3)
+    await score(database, 3, 1, 0.5, "the same")
+    await score(database, 3, 5, 0.5, "the same")
+    await score(database, 3, 5, 2)
+    await score(database, 5, 1, -1)
+    await score(database, 7, 1, 30)
+    assert await catch_up(database, 2) > 0
+    assert await satisfaction(database) == {0: (2, 1), 1: (1, 1)}
+    assert await is_a_recount(database)
+    assert await catch_up(database) == 0
+
+    await expose(database, [9])
+    await score(database, 9, 3, 29)
+    assert await is_a_recount(database), "what waits is in neither"
+    await catch_up(database)
+    assert await satisfaction(database) == {0: (2, 1), 1: (2, 1)}
+    assert await is_a_recount(database)
+
+
 async def test_after_any_history_in_any_steps_the_tallies_are_a_recount_and_a_rebuild_is_the_same(database: Database):
     chance = random.Random(5)
     await an_experiment(database)
@@ -151,6 +197,8 @@ async def test_after_any_history_in_any_steps_the_tallies_are_a_recount_and_a_re
                 pressed=chance.random() < 0.9,
                 actor=chance.choice(("subject", "system")),
             )
+        if chance.random() < 0.5:
+            await score(database, chance.randrange(90), chance.randrange(1, 6), chance.random() * 40)
         if chance.random() < 0.7:
             await seal(database)
         if chance.random() < 0.6:
@@ -162,6 +210,7 @@ async def test_after_any_history_in_any_steps_the_tallies_are_a_recount_and_a_re
     before = [await tallies.kept(database, TENTS, one) for one in (EXPERIMENT, OTHER)]
     assert sum(counts[0] for counts in (await everybody(database)).values()) == 60 - len(unseen[EXPERIMENT])
     assert sum(counts[1] for counts in (await everybody(database)).values()) > 5
+    assert sum(scored for scored, _ in (await satisfaction(database)).values()) > 3
     async with database.transaction() as tx:
         for one in (EXPERIMENT, OTHER):
             await tallies.forget(tx, TENTS, one)

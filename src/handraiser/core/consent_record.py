@@ -79,15 +79,12 @@ def read_record(
         for name in known
         if name not in _NAMES
     ]
-    texts = {name: _text(known, name, most, faults) for name, most in _LENGTHS.items()}
-    email = _email(known, faults)
-    customer_id = "" if texts["customer_id"].lower() in _NO_CUSTOMER else texts["customer_id"]
-    if not known.get("email") and not customer_id:
-        faults.append(Fault("/email", "missing", "whose it is: email, or a customer_id that is known already"))
+    texts = {name: _text(known, name, most, faults) for name, most in _LENGTHS.items() if name != "customer_id"}
+    email, customer_id = read_whose(known, faults)
     event = _choice(known, "event", EVENTS, "", faults)
     channel = _choice(known, "channel", CHANNELS, "email", faults)
     purpose = _purpose(known, event, purposes, faults)
-    occurred_at = _moment(known.get("occurred_at"), now, zone, faults)
+    occurred_at = read_moment(known.get("occurred_at"), now, zone, faults)
     for name, pattern, meant in (
         ("country", _COUNTRY, "a country code such as NL"),
         ("language", _LANGUAGE, "a language tag such as nl or de-AT"),
@@ -140,6 +137,16 @@ def _email(known: Mapping[str, Any], faults: list[Fault]) -> str:
     return ""
 
 
+def read_whose(known: Mapping[str, Any], faults: list[Fault]) -> tuple[str, str]:
+    """The fields ``email`` and ``customer_id``, "" where absent; one of them must be there."""
+    email = _email(known, faults)
+    told = _text(known, "customer_id", _LENGTHS["customer_id"], faults)
+    customer_id = "" if told.lower() in _NO_CUSTOMER else told
+    if not known.get("email") and not customer_id:
+        faults.append(Fault("/email", "missing", "whose it is: email, or a customer_id that is known already"))
+    return email, customer_id
+
+
 def _choice(known: Mapping[str, Any], name: str, choices: Collection[str], usual: str, faults: list[Fault]) -> str:
     value = known.get(name, usual)
     word = value.strip().lower() if isinstance(value, str) else ""
@@ -160,7 +167,8 @@ def _purpose(known: Mapping[str, Any], event: str, purposes: Collection[str], fa
     return ""
 
 
-def _moment(value: object, now: int, zone: tzinfo, faults: list[Fault]) -> int | None:
+def read_moment(value: object, now: int, zone: tzinfo, faults: list[Fault]) -> int | None:
+    """A moment (ms UTC) of the field ``occurred_at``, no later than ``now``; None where it is absent or at fault."""
     if value is None:
         return None
     at: int | None = None

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from handraiser.core.consent import ALL_PURPOSES, Event
+from handraiser.core.feedback import LOW
 
 DAY_MS = 86_400_000
 
@@ -39,6 +40,8 @@ class Outcome(NamedTuple):
     withdrawn: int | None = None
     objected: int | None = None
     not_me: int | None = None
+    scored: int | None = None
+    unhappy: int | None = None
 
     @property
     def packed(self) -> str:
@@ -52,12 +55,16 @@ class Outcome(NamedTuple):
         return cls(*(int(lag) if lag else None for lag in packed.split(",")))
 
 
-def outcome(exposed_at: int, purpose: str, window: int, entries: Iterable[Said]) -> Outcome:
-    """What ``entries``, all of one subject and in the order of the ledger, say of an exposure at ``exposed_at`` (ms).
+def outcome(
+    exposed_at: int, purpose: str, window: int, entries: Iterable[Said], scores: Iterable[tuple[int, int]] = ()
+) -> Outcome:
+    """What ``entries``, all of one subject and in the order of the ledger, say of an exposure at ``exposed_at`` (ms),
+    and its ``scores``, each with its moment (ms).
 
     *Converted*: the first yes to ``purpose`` that a person pressed within ``window`` days and that was not voided
     since, whichever email held it. *Withdrawn*: taken back within 30 days of that yes, and not given again since.
-    *Objected* and *not me*: said within 30 days of the exposure.
+    *Objected* and *not me*: said within 30 days of the exposure. *Scored*: the first score of these days; *unhappy*
+    where that was a low one.
     """
     until = exposed_at + window * DAY_MS
     yes = withdrawn = objected = not_me = None
@@ -78,4 +85,9 @@ def outcome(exposed_at: int, purpose: str, window: int, entries: Iterable[Said])
             withdrawn = at
         elif said.event == Event.OBJECTED and objected is None and guarded:
             objected = at
-    return Outcome(*(None if at is None else (at - exposed_at) // DAY_MS for at in (yes, withdrawn, objected, not_me)))
+    scored, score = min(
+        ((at, score) for at, score in scores if 0 <= at - exposed_at < GUARD_DAYS * DAY_MS), default=(None, 0)
+    )
+    unhappy = scored if score <= LOW else None
+    moments = (yes, withdrawn, objected, not_me, scored, unhappy)
+    return Outcome(*(None if at is None else (at - exposed_at) // DAY_MS for at in moments))

@@ -213,6 +213,7 @@ GROUPS = {
     ),
     "messages": ("Why", "What was decided for each email, with reasons and remedies, and what its reader answered."),
     "orders": ("Orders", "Orders of every channel, their changes and their history, where no email goes through us."),
+    "feedback": ("Feedback", "How satisfied customers were, from wherever they were asked."),
     "consents": ("Consents", "Where a customer stands, what other systems tell of it, and the ledger that proves it."),
     "customers": ("Customers", "Access and erasure: what is held of somebody, and that it goes."),
     "purposes": ("Purposes", "What consent is for, word for word."),

@@ -1,9 +1,10 @@
-"""What ``POST /v1/orders`` takes and gives, as JSON Schema."""
+"""What ``POST /v1/orders`` and ``POST /v1/feedback`` take and give, as JSON Schema."""
 
 from __future__ import annotations
 
 from typing import get_args
 
+from handraiser.core.feedback import HIGHEST, LOWEST
 from handraiser.core.order_record import Status
 from handraiser.doors.json_schema import MAYBE, TEXT, Json, list_of, object_of, ref
 
@@ -30,6 +31,17 @@ ORDER_SCHEMAS: Json = {
             "warnings": list_of(ref("Fault")),
         }
     ),
+    "Feedback": object_of(
+        {
+            "id": TEXT,
+            "email": TEXT,
+            "customer_id": TEXT,
+            "score": {"type": "integer", "minimum": LOWEST, "maximum": HIGHEST},
+            "occurred_at": {"type": ["integer", "string"]},
+        },
+        optional=("email", "customer_id", "occurred_at"),
+    ),
+    "TakenFeedback": object_of({"outcome": {"enum": ["recorded", "unchanged", "test"]}}),
     "ToldOrders": {"type": "string", "description": "One ToldOrder a line."},
     "TakenOrders": {
         "type": "string",

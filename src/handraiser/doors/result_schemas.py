@@ -49,7 +49,7 @@ RESULT_SCHEMAS: Json = {
         }
     ),
     "SoFar": object_of({"customers": _COUNT, "opt_ins": _COUNT}),
-    "Guardrails": object_of({name: ref("Guardrail") for name in ("withdrawal", "objection", "not_me")}),
+    "Guardrails": object_of({name: ref("Guardrail") for name in ("withdrawal", "objection", "not_me", "feedback")}),
     "Guardrail": object_of({"customers": _COUNT, "count": _COUNT, **_RATE}),
     "ArmClicks": object_of({**dict.fromkeys(("human", "suspect", "bot"), _COUNT), "machine_share": _MAYBE_NUMBER}),
     "Comparison": object_of(

@@ -2,6 +2,7 @@
 
 from handraiser.govern.companies import Govern
 from handraiser.govern.desk import Desk
+from handraiser.govern.feedback import Feedback
 from handraiser.govern.imports import CHUNK, Imports
 from handraiser.govern.orders import Orders, Told
 from handraiser.govern.purposes import Purposes
@@ -9,4 +10,4 @@ from handraiser.govern.records import Taken
 from handraiser.govern.rights import Rights
 from handraiser.govern.status import Status
 
-__all__ = ["CHUNK", "Desk", "Govern", "Imports", "Orders", "Purposes", "Rights", "Status", "Taken", "Told"]
+__all__ = ["CHUNK", "Desk", "Feedback", "Govern", "Imports", "Orders", "Purposes", "Rights", "Status", "Taken", "Told"]

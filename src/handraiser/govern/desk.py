@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 from handraiser.core.links import Links
+from handraiser.govern.feedback import Feedback
 from handraiser.govern.imports import Imports, told_rows
 from handraiser.govern.orders import Orders
 from handraiser.govern.proof import Proof
@@ -45,6 +46,7 @@ class Desk:
     imports: Imports
     orders: Orders
     status: Status
+    feedback: Feedback
 
     @classmethod
     def of(
@@ -68,6 +70,7 @@ class Desk:
             Imports(database=database, writer=writer, records=records, sealer=sealer, clock=clock),
             Orders(writer=writer, sealer=sealer, pepper=pepper, clock=clock, new_id=new_id),
             Status(database, clock),
+            Feedback(database, writer, pepper[1], clock),
         )
 
     async def command(self, name: str, arguments: dict[str, Any]) -> Any:

@@ -26,6 +26,7 @@ HELD: Mapping[str, tuple[str, str]] = {
     "evidence": (_OF_ENTRIES, "created_at"),
     "exposure": (_OF_SUBJECT, "exposed_at"),
     "customer_count": (_OF_SUBJECT, "subject_id"),
+    "feedback": (_OF_SUBJECT, "occurred_at"),
     "orders": (_OF_SUBJECT, "placed_at"),
     "message": (_OF_SUBJECT, "message_id"),
     "click": (_OF_MESSAGES, "at"),
@@ -47,7 +48,7 @@ ERASED: tuple[tuple[str, str], ...] = (
     ("preference", _OF_SUBJECT),
 )
 """What goes at erasure, in an order in which each finds its rows. The ledger's entries stay, under a pseudonym, and so
-do first exposures, without their message: results must not change because somebody has left."""
+do first exposures, without their message, and scores: results must not change because somebody has left."""
 
 
 async def held(reads: Reads, controller_id: bytes, subject_id: bytes) -> dict[str, list[dict[str, Any]]]:

@@ -1,8 +1,9 @@
 """Tallies: what experiments add up to, by day of first exposure, lag and one dimension. Reports read nothing else.
 
 At every commit the tallies are the sum over the exposures that do not wait any more, each with the outcome that is kept
-beside it; and outcomes are read from the ledger's entries before the cursor, in the order they were sealed in. So what
-commits out of order, comes twice or is cut off by a kill cannot make them differ from a recount.
+beside it; and outcomes are read from the ledger's entries before the cursor, in the order they were sealed in, and from
+the scores that are marked as counted. So what commits out of order, comes twice or is cut off by a kill cannot make
+them differ from a recount.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import NamedTuple, TypeVar
 import orjson
 
 from handraiser.core.outcome import DAY_MS, EVENTS, Outcome, Said, outcome
+from handraiser.store import feedback
 from handraiser.store.database import Transaction
 from handraiser.store.sql import Reads, Row
 
@@ -28,7 +30,7 @@ CHUNK = 1_000
 """Rows of one statement: SQLite takes some 32,000 values."""
 
 _KEY = "controller_id, experiment_id, shop_id, dimension, value, weights_version, arm, day, lag"
-_COUNTS = ("exposed", "converted", "withdrawn", "objected", "not_me")
+_COUNTS = ("exposed", "converted", "withdrawn", "objected", "not_me", "scored", "unhappy")
 _DECLARED = (
     "controller_id id, experiment_id id, shop_id id, dimension text, value text, weights_version int, arm int,"
     f" day int, lag int, {', '.join(f'{name} int' for name in _COUNTS)}"
@@ -70,6 +72,7 @@ async def catch_up(tx: Transaction, controller_id: bytes, limit: int) -> int:
     Returns how many rows that were; 0 when the tallies are up to date. Only one at a time may do this.
     """
     start, end, subjects = await _next_entries(tx, controller_id, limit)
+    scored = await feedback.begin_counting(tx, controller_id, limit)
     found = await tx.fetch(
         f"SELECT {', '.join(_NAMES)} FROM exposure_waiting WHERE controller_id = $1"
         " ORDER BY experiment_id, subject_id LIMIT $2",
@@ -85,7 +88,7 @@ async def catch_up(tx: Transaction, controller_id: bytes, limit: int) -> int:
         f"WITH {{rows}} {_EXPOSED} JOIN v ON v.controller_id = e.controller_id AND v.subject_id = e.subject_id"
         " WHERE e.counted IS NOT NULL",
         "controller_id id, subject_id id",
-        [(controller_id, one) for one in sorted(subjects)],
+        [(controller_id, one) for one in sorted(subjects | {*scored})],
     )
     changed = [one for one in await read(tx, exposures, end) if one.before != one.now]
     await _add(tx, _deltas(changed))
@@ -104,7 +107,7 @@ async def catch_up(tx: Transaction, controller_id: bytes, limit: int) -> int:
     await _outdate(tx, controller_id, {one.exposure["experiment_id"] for one in changed})
     if end > start:
         await tx.execute("UPDATE tally_cursor SET leaf_index = $2 WHERE controller_id = $1", (controller_id, end))
-    return len(exposures) + end - start
+    return len(exposures) + len(scored) + end - start
 
 
 async def _next_entries(tx: Transaction, controller_id: bytes, limit: int) -> tuple[int, int, set[bytes]]:
@@ -137,6 +140,7 @@ async def cursor(reads: Reads, controller_id: bytes) -> int:
 async def read(reads: Reads, exposures: Sequence[Row], size: int) -> list[Counted]:
     """What came of exposures of one company, by its first ``size`` sealed entries."""
     said: dict[bytes, list[Said]] = defaultdict(list)
+    scores: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
     for whose in _chunks(sorted({(one["controller_id"], one["subject_id"]) for one in exposures})):
         rows = await reads.fetch_rows(
             "WITH {rows} SELECT c.subject_id, c.purpose, c.event, c.occurred_at, c.method, c.attestation, c.actor"
@@ -149,12 +153,25 @@ async def read(reads: Reads, exposures: Sequence[Row], size: int) -> list[Counte
         )
         for subject_id, *rest in rows:
             said[subject_id].append(Said(*rest))
+        for row in await reads.fetch_rows(
+            "WITH {rows} SELECT f.subject_id, f.occurred_at, f.score FROM v JOIN feedback f"
+            " ON f.controller_id = v.controller_id AND f.subject_id = v.subject_id WHERE f.counted = 1",
+            "controller_id id, subject_id id",
+            whose,
+        ):
+            scores[row["subject_id"]].append((row["occurred_at"], row["score"]))
     windows = {one["experiment_id"]: orjson.loads(one["settings"]).get("window", 0) for one in exposures}
     return [
         Counted(
             one,
             None if one["counted"] is None else Outcome.unpacked(one["counted"]),
-            outcome(one["exposed_at"], one["purpose"], windows[one["experiment_id"]], said[one["subject_id"]]),
+            outcome(
+                one["exposed_at"],
+                one["purpose"],
+                windows[one["experiment_id"]],
+                said[one["subject_id"]],
+                scores[one["subject_id"]],
+            ),
         )
         for one in exposures
     ]
@@ -264,8 +281,8 @@ async def kept(reads: Reads, controller_id: bytes, experiment_id: bytes) -> set[
 
 
 async def by_day(reads: Reads, controller_id: bytes, experiment_id: bytes) -> list[tuple[str | int, ...]]:
-    """(dimension, value, weights_version, arm, day, exposed, converted, withdrawn, objected, not_me), all shops and
-    lags added up."""
+    """(dimension, value, weights_version, arm, day, exposed, converted, withdrawn, objected, not_me, scored, unhappy),
+    all shops and lags added up."""
     key = "dimension, value, weights_version, arm, day"
     sums = ", ".join(f"CAST(SUM({name}) AS BIGINT) AS {name}" for name in _COUNTS)
     rows = await reads.fetch(

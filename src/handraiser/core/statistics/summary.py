@@ -44,6 +44,8 @@ class DayTally(NamedTuple):
     withdrawn: int
     objected: int
     not_me: int
+    scored: int = 0
+    unhappy: int = 0
 
     @property
     def tally(self) -> Tally:
@@ -170,7 +172,8 @@ def _arm(counted: Counted, arm: int, matured: Count, everybody: Sequence[Tally])
         "guardrails": {
             name: _rate(so_far.exposed, sum(getattr(one, column) for one in mine), "count")
             for name, column in GUARDRAILS.items()
-        },
+        }
+        | {"feedback": _rate(sum(one.scored for one in mine), sum(one.unhappy for one in mine), "count")},
         "clicks": {**clicks, "machine_share": clicks["bot"] / sum(clicks.values()) if any(clicks.values()) else None},
     }
 
