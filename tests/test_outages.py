@@ -236,8 +236,13 @@ async def test_a_clock_set_back_an_hour_costs_no_email_no_press_and_no_leaving(
     house = place.house
     first = await house.email(an_order(1), Idempotency_Key="order-1")
 
+    house.keys["gone"] = gone = await house.service.govern.add_key("tents", ["emails"])
+    assert (await house.post("/v1/emails?dry_run=true", an_order(1), shop="gone"))[0] == 200
+
     place.clock.now -= HOUR
 
+    await house.service.govern.command("keys.revoke", {"key_id": gone.split("_")[1]})
+    assert (await house.post("/v1/emails?dry_run=true", an_order(1), shop="gone"))[0] == 401, "revoked at once"
     assert (await house.email(an_order(1), Idempotency_Key="order-1"))["message_id"] == first["message_id"]
     second = await house.email(an_order(2, customer=BOB), Idempotency_Key="order-2")
     assert second["message_id"] < first["message_id"]

@@ -60,7 +60,7 @@ class Keys:
     async def _look_up(self, key_id: str) -> tuple[ApiKey, Shop] | None:
         now = self._clock()
         seen = self._seen.get(key_id)
-        if seen is not None and now - seen[0] < FRESH_MS:
+        if seen is not None and 0 <= now - seen[0] < FRESH_MS:  # not later than now: the clock may be set back
             return seen[1], seen[2]
         try:
             found = await self._find(key_id)
