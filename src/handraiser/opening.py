@@ -31,6 +31,7 @@ from handraiser.doors.reports import Reports
 from handraiser.doors.results import Results as ResultDoor
 from handraiser.doors.shops import ShopStatus
 from handraiser.doors.touchpoints import Touchpoints
+from handraiser.doors.turns import Turns
 from handraiser.doors.web import Front, static_routes
 from handraiser.errors import HandraiserError
 from handraiser.memory import leave_garbage
@@ -42,13 +43,13 @@ KEEPALIVE_SECONDS = 75.0
 
 def web_app(service: Service, more: Sequence[web.RouteDef] = ()) -> web.Application:
     """All HTTP doors; ``more`` are routes of the demo's."""
-    settings = service.settings
+    settings, turns = service.settings, Turns()
     v1 = (
-        Emails(service.enrich, service.keys, settings),
-        Batch(service.enrich, service.keys, settings),
+        Emails(service.enrich, turns, service.keys, settings),
+        Batch(service.enrich, turns, service.keys, settings),
         Enrichment(service.finish, service.keys, settings, service.metrics),
         Messages(service.report, service.keys, settings),
-        Touchpoints(service.enrich, service.keys, settings),
+        Touchpoints(service.enrich, turns, service.keys, settings),
         Orders(service.desk.orders, service.keys, settings),
         Feedback(service.desk.feedback, service.keys, settings),
         Consents(service.report, service.desk, service.keys, settings),

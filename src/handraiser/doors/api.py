@@ -14,6 +14,7 @@ from handraiser.core.letter import Options
 from handraiser.core.payload import parse
 from handraiser.doors.keys import Keys
 from handraiser.doors.openapi import Operation, Parameter
+from handraiser.doors.turns import Turns
 from handraiser.doors.web import Problem, json_response, long_text, read_body
 from handraiser.enrich import Enrich
 from handraiser.errors import Fault, NotFound
@@ -30,8 +31,9 @@ _KEY_LIMIT = 255
 class Emails:
     """``POST /v1/emails`` and ``/v1/emails/blocks``: one payload in, one email (or its blocks) out."""
 
-    def __init__(self, enrich: Enrich, keys: Keys, settings: Settings) -> None:
+    def __init__(self, enrich: Enrich, turns: Turns, keys: Keys, settings: Settings) -> None:
         self._enrich = enrich
+        self._turns = turns
         self._keys = keys
         self._settings = settings
 
@@ -100,7 +102,10 @@ class Emails:
             idempotency_key=key,
             request_hash=request_hash(request, raw) if key else b"",
         )
-        return await self._enrich.email(caller.shop, raw, options)
+        async with self._turns.of(caller.shop.id):
+            composed = await self._enrich.email(caller.shop, raw, options)
+        self._turns.told(composed.skipped_reason)
+        return composed
 
 
 class Messages:

@@ -16,6 +16,7 @@ from handraiser.core.payload import parse
 from handraiser.doors.api import DRY_RUN, STRICT, check_key, composed_json, read_flags
 from handraiser.doors.keys import Caller, Keys
 from handraiser.doors.openapi import Operation, Parameter
+from handraiser.doors.turns import Turns
 from handraiser.doors.web import Problem, problem_of
 from handraiser.enrich import Enrich
 from handraiser.errors import Fault
@@ -27,8 +28,9 @@ NDJSON = "application/x-ndjson"
 class Batch:
     """Many payloads in one request; at most ``batch_parallel`` lines are at work, so memory stays bounded."""
 
-    def __init__(self, enrich: Enrich, keys: Keys, settings: Settings) -> None:
+    def __init__(self, enrich: Enrich, turns: Turns, keys: Keys, settings: Settings) -> None:
         self._enrich = enrich
+        self._turns = turns
         self._keys = keys
         self._settings = settings
 
@@ -119,7 +121,10 @@ class Batch:
                 idempotency_key=None if key is None else check_key(key, "/idempotency_key"),
                 request_hash=hashlib.sha256(b"batch\n" + request.query_string.encode() + b"\n" + line.strip()).digest(),
             )
-            return composed_json(await self._enrich.email(caller.shop, body, options))
+            async with self._turns.of(caller.shop.id):
+                composed = await self._enrich.email(caller.shop, body, options)
+            self._turns.told(composed.skipped_reason)
+            return composed_json(composed)
         except Exception as error:
             problem = problem_of(error)
             faults: list[Fault] = list(problem.faults)

@@ -324,7 +324,7 @@ def _errors(operation: Operation) -> list[int]:
     if operation.method == "POST":
         found |= {400, 408, 413}
     if operation.request in ("Email", "EmailLines", "PageView", "FinishedEmail"):
-        found |= {409, 415}
+        found |= {409, 415} | ({429} if operation.request in ("Email", "PageView") else set())
     return sorted(found)
 
 

@@ -24,6 +24,7 @@ from handraiser.doors.api import (
 )
 from handraiser.doors.keys import Keys
 from handraiser.doors.openapi import Operation, Parameter
+from handraiser.doors.turns import Turns
 from handraiser.doors.web import json_response, read_body
 from handraiser.enrich import Enrich
 from handraiser.settings import Settings
@@ -51,8 +52,9 @@ _PLACES = {
 class Touchpoints:
     """One page view in, a fragment of HTML out; 204 when nothing may be shown now."""
 
-    def __init__(self, enrich: Enrich, keys: Keys, settings: Settings) -> None:
+    def __init__(self, enrich: Enrich, turns: Turns, keys: Keys, settings: Settings) -> None:
         self._enrich = enrich
+        self._turns = turns
         self._keys = keys
         self._settings = settings
 
@@ -98,7 +100,9 @@ class Touchpoints:
             request_hash=request_hash(request, raw) if key else b"",
         )
         place = request.path.rpartition("/")[2]
-        composed = await self._enrich.view(caller.shop, place, raw, options)
+        async with self._turns.of(caller.shop.id):
+            composed = await self._enrich.view(caller.shop, place, raw, options)
+        self._turns.told(composed.skipped_reason)
         return _answer(composed, html=HTML in request.headers.get("Accept", ""), printed=place == SLIP)
 
 

@@ -11,8 +11,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from mjml import mjml2html
-
 from handraiser.core.mjml import tags
 from handraiser.core.mjml.lint import lint
 from handraiser.core.mjml.lint_code import SLOT
@@ -143,6 +141,8 @@ def _rooted(text: str, locale: str, direction: str) -> str:
 
 def laid_out(source: Source, text: str, **options: Any) -> str:
     """What the MJML engine makes of the token text of ``source``; raises :class:`TemplateRefused` when it cannot."""
+    from mjml import mjml2html  # the serving process names what is compiled, and never compiles
+
     try:
         return str(mjml2html(engine_ready(text), fonts={}, **options))
     except ValueError as error:
