@@ -199,9 +199,9 @@ class _Sqlite(Database):
         opened: list[aiosqlite.Connection] = []
         try:
             with translated():
-                opened.append(await _sqlite_connection(path, seconds, "cache_size = -2000"))
+                opened.append(await _sqlite_connection(path, seconds, "cache_size = -1000"))
                 # What a reader has cached is void after every commit, so a large cache would only cost memory.
-                opened.append(await _sqlite_connection(path, seconds, "cache_size = -1000", "query_only = ON"))
+                opened.append(await _sqlite_connection(path, seconds, "cache_size = -500", "query_only = ON"))
         except BaseException:
             for connection in opened:
                 await connection.close()
