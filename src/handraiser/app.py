@@ -27,7 +27,7 @@ from handraiser.core.order_links import OrderLinks
 from handraiser.core.splice.finished import PARSERS
 from handraiser.doors.control import Control
 from handraiser.doors.counting import count
-from handraiser.doors.keys import Keys
+from handraiser.doors.keys import REMEMBERED, Keys
 from handraiser.doors.mailer import carriers
 from handraiser.doors.outbox import Outbox
 from handraiser.doors.web import Health
@@ -178,6 +178,7 @@ async def open_service(settings: Settings, now: Clock | None = None) -> AsyncIte
         await service.publish.refresh()
         for fault in service.publish.faults:
             log.error("left out of the catalogue", extra={"facts": {"fault": fault}})
+        service.keys.remember(await service.govern.live_keys(REMEMBERED // 2))
         await quietly(service.answer.apply_journal)
         for work, seconds in (
             (service.publish.refresh, POLL_SECONDS),

@@ -58,6 +58,7 @@ class Jobs:
         self._settings = settings
         self._clock = clock
         self._holder = holder
+        self._sealing = asyncio.Lock()
         self._pruned_at = self._looked_at = 0
 
     async def run_due(self) -> None:
@@ -91,19 +92,20 @@ class Jobs:
         Costs one look-up while nothing waits. A head that is in the database and not yet in the file (the process
         ended between the two) is kept at the next start.
         """
-        if self._kept_sizes is None:
-            self._kept_sizes = await asyncio.to_thread(self._kept.largest)
-            await self._keep(await seals.newest(self._database))
-        companies = await seals.waiting(self._database)
-        batches = 0
-        for controller_id in companies:
-            while (head := await self._sealed(controller_id)) is not None:
-                await self._keep([head])
-                batches += 1
-        if batches:
-            async with self._database.transaction() as tx:
-                await leases.give_back(tx, SEALING, self._holder)
-        return batches
+        async with self._sealing:
+            if self._kept_sizes is None:
+                self._kept_sizes = await asyncio.to_thread(self._kept.largest)
+                await self._keep(await seals.newest(self._database))
+            companies = await seals.waiting(self._database)
+            batches = 0
+            for controller_id in companies:
+                while (head := await self._sealed(controller_id)) is not None:
+                    await self._keep([head])
+                    batches += 1
+            if batches:
+                async with self._database.transaction() as tx:
+                    await leases.give_back(tx, SEALING, self._holder)
+            return batches
 
     async def _sealed(self, controller_id: bytes) -> Head | None:
         """The head of the next batch; None when nothing waits or another replica seals."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 
@@ -52,6 +52,11 @@ class Keys:
         if scope not in found[0].scopes and "admin" not in found[0].scopes:
             raise Problem(403, f"This key lacks the scope “{scope}”.")
         return Caller(*found)
+
+    def remember(self, known: Iterable[tuple[ApiKey, Shop]]) -> None:
+        """Know these keys from the start: a process that has just begun outlives the store as one that has not."""
+        # Not fresh at any time: as long as the store answers, it is asked.
+        self._seen |= {key.key_id: (self._clock() - FRESH_MS, key, shop) for key, shop in known}
 
     def forget(self) -> None:
         """Ask the store anew for every key, as after five seconds."""

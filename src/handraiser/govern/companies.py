@@ -135,6 +135,15 @@ class Govern:
             found = await shops.get(session, [(key.controller_id, key.shop_id)])
         return (key, found[0]) if found[0] else None
 
+    async def live_keys(self, most: int) -> list[tuple[ApiKey, Shop]]:
+        """Live shop keys with their shops, those that were used last first, at most so many."""
+        async with self._database.reading() as session:
+            keys, found = await access.list_keys(session), await shops.list_shops(session)
+        by_id = {(shop.controller.id, shop.id): shop for shop in found}
+        live = [key for key in keys if key.revoked_at is None and (key.controller_id, key.shop_id) in by_id]
+        live.sort(key=lambda key: key.last_used_at or key.created_at, reverse=True)
+        return [(key, by_id[key.controller_id or b"", key.shop_id or b""]) for key in live[:most]]
+
     async def command(self, name: str, arguments: dict[str, Any]) -> Any:
         """One command of the CLI, answered in JSON's types."""
         match name:
