@@ -40,11 +40,13 @@ from handraiser.isolate import Isolate, Workers
 from handraiser.jobs import LAPSING, Jobs, every, quietly
 from handraiser.kpi import Kpi
 from handraiser.memory import keep_memory_small
+from handraiser.moving import Moving
 from handraiser.prove import Prove
 from handraiser.publish import Publish
 from handraiser.report import Report
 from handraiser.results import Results
 from handraiser.settings import Settings
+from handraiser.store import copying
 from handraiser.store.database import Database
 from handraiser.store.journal import Journal
 from handraiser.store.keeper import Keeper
@@ -86,6 +88,7 @@ class Service:
     results: Results
     kpi: Kpi
     prove: Prove
+    moving: Moving
     metrics: Metrics
     keys: Keys
     health: Health
@@ -103,6 +106,8 @@ class Service:
             return told | customers | {"ok": told["ok"] and customers["ok"]} if "ok" in told else told | customers
         if name in Kpi.COMMANDS:
             return await self.kpi.command(name, arguments)
+        if name in Moving.COMMANDS:
+            return await self.moving.command(name, arguments)
         if name in Prove.COMMANDS:
             return await self.prove.command(name, arguments)
         if name in Desk.COMMANDS:
@@ -160,6 +165,7 @@ async def open_service(settings: Settings, now: Clock | None = None) -> AsyncIte
             lock_seconds=settings.lock_seconds,
         )
         stack.push_async_callback(database.close)
+        await copying.opened(database)
         isolate = Isolate(seconds=settings.compile_seconds, memory_bytes=settings.compile_bytes)
         stack.callback(isolate.close)
         workers = Workers(
@@ -226,7 +232,7 @@ def _build(
     enrich = _enrich(publish, answer, reader=reads, shelf=shelf, engine=engine, words=words, pepper=pepper, **shared)
     outbox = _outbox(settings, database, words, **shared)
     govern = Govern(database, writer, now, new_id, settings.origin, order_links)
-    kept = KeptHeads(settings.state_dir / FILE_NAME, HeadKeys([key[:2] for key in settings.keys("signing_keys")]))
+    kept = _kept(settings)
     count(metrics, enrich, answer, writer, outbox, journal=journal, clock=now)
     holder = os.urandom(8).hex()
     return Service(
@@ -249,11 +255,21 @@ def _build(
         results=Results(database, isolate, now, holder),
         kpi=Kpi(database, now, holder),
         prove=Prove(database, kept),
+        moving=moving_of(settings, database, now),
         metrics=metrics,
         keys=Keys(govern.find_key, now),
         health=Health(metrics, writer.ready),
         words=words,
     )
+
+
+def _kept(settings: Settings) -> KeptHeads:
+    return KeptHeads(settings.state_dir / FILE_NAME, HeadKeys([key[:2] for key in settings.keys("signing_keys")]))
+
+
+def moving_of(settings: Settings, database: Database, now: Clock) -> Moving:
+    """What copies this installation's database, by itself or within a service. Settings are complete."""
+    return Moving(database, lambda target: Prove(target, _kept(settings)).verify(), now)
 
 
 def _enrich(publish: Publish, answer: Answer, **shared: Any) -> Enrich:

@@ -13,7 +13,7 @@ from handraiser.cli_context import as_json, command, run, settings_of
 from handraiser.cli_records import consents, customers
 from handraiser.cli_reports import orders, report, tallies
 from handraiser.errors import HandraiserError, SettingsRefused
-from handraiser.printing import print_value
+from handraiser.printing import print_copied, print_value
 from handraiser.telemetry import log_to
 
 
@@ -147,6 +147,33 @@ def migrate(context: click.Context) -> None:
 
     applied = run(migrate_database(settings_of(context)))
     click.echo(f"applied: {', '.join(str(number) for number in applied)}" if applied else "already up to date")
+
+
+@cli.command("copy-to")
+@click.argument("url")
+@as_json
+@click.pass_context
+def copy_to(context: click.Context, url: str, as_json: bool) -> None:
+    """Copy the embedded database into PostgreSQL.
+
+    Beside a running service as often as you like, and once more when it has stopped: that copy is compared with the
+    original and its ledger proven.
+    """
+    from handraiser.commands import copy_to as copy_database
+
+    with click.progressbar(
+        length=1, label="tables", file=sys.stderr, hidden=not sys.stderr.isatty(), item_show_func=lambda at: at or ""
+    ) as bar:
+
+        def moved(done: int, total: int, at: str) -> None:
+            bar.length = total
+            bar.update(done - bar.pos, at)
+
+        told = run(copy_database(settings_of(context), url, moved))
+    if as_json:
+        print_value(told, as_json=True)
+    else:
+        print_copied(told)
 
 
 @cli.command()

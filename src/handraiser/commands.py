@@ -6,16 +6,18 @@ import asyncio
 import base64
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handraiser.app import complete, open_service
+from handraiser.app import clock, complete, moving_of, open_service
 from handraiser.core.letter import Options
 from handraiser.core.mailbox import sole_address
 from handraiser.core.payload import parse
 from handraiser.doors import control
 from handraiser.errors import HandraiserError, Refused, SettingsRefused, StoreError, TemplateRefused
+from handraiser.moving import Moved as RowsMoved
 from handraiser.prove import Moved
 from handraiser.settings import Settings
 from handraiser.store import schema
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from handraiser.core.rules.match import Heading, ShopRule
     from handraiser.core.rules.recognise import Recognised, Unrecognised
 
-LONG = frozenset({"consents.rebuild", "tallies.verify", "tallies.rebuild"})
+LONG = frozenset({"copy_to", "consents.rebuild", "tallies.verify", "tallies.rebuild"})
 """Commands that take as long as there is data; nobody who waits for one is told that it failed."""
 
 MOVED_SECONDS = 0.5
@@ -49,20 +51,39 @@ async def run_command(settings: Settings, name: str, arguments: dict[str, Any]) 
 
 async def verify(settings: Settings, head: Path | None, moved: Moved) -> dict[str, Any]:
     """``consents verify``; ``moved`` is told now and then how many entries of how many are proven."""
-    name, arguments = "consents.verify", {"head": str(head) if head else None}
+    arguments = {"head": str(head) if head else None}
     if settings.database.startswith("sqlite"):
-        try:
-            asked = asyncio.create_task(control.ask(settings.state_dir, name, arguments, seconds=None))
-            while not (await asyncio.wait([asked], timeout=MOVED_SECONDS))[0]:
-                done, total = await control.ask(settings.state_dir, "consents.verified", {})
-                if total:
-                    moved(done, total)
-            found: dict[str, Any] = asked.result()
-            return found
-        except control.NoService:
-            pass
+        with suppress(control.NoService):
+            return await _followed(settings, "consents.verify", arguments, "consents.verified", moved)
     async with open_service(settings) as service:
         return await service.prove.verify(head, moved)
+
+
+async def copy_to(settings: Settings, url: str, moved: RowsMoved) -> dict[str, Any]:
+    """``copy-to``: through the service that holds the database, or, where none runs, for good."""
+    if settings.database.startswith("sqlite"):
+        with suppress(control.NoService):
+            return await _followed(settings, "copy_to", {"url": url}, "copied", moved)
+        if not Path(settings.database.removeprefix("sqlite:///")).exists():
+            raise StoreError(f"there is no database at {settings.database}")
+    database = await Database.open(settings.database, seconds=settings.store_seconds)
+    try:
+        return await moving_of(complete(settings), database, clock).copy_to(url, moved, final=True)
+    finally:
+        await database.close()
+
+
+async def _followed(
+    settings: Settings, name: str, arguments: dict[str, Any], how_far: str, moved: Callable[..., None]
+) -> dict[str, Any]:
+    """A long command of the running service; ``moved`` is told now and then what ``how_far`` answers."""
+    asked = asyncio.create_task(control.ask(settings.state_dir, name, arguments, seconds=None))
+    while not (await asyncio.wait([asked], timeout=MOVED_SECONDS))[0]:
+        done, total, *where = await control.ask(settings.state_dir, how_far, {})
+        if total:
+            moved(done, total, *where)
+    found: dict[str, Any] = asked.result()
+    return found
 
 
 async def render_file(settings: Settings, payload: Path, out: Path, slug: str) -> list[str]:

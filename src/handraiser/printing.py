@@ -62,6 +62,17 @@ def _text(name: str, value: Any) -> str:
     return str(value)
 
 
+def print_copied(told: dict[str, Any]) -> None:
+    """What a copy wrote, and whether it is the last one."""
+    written = [one for one in told["tables"] if any(one[name] for name in ("new", "changed", "removed", "left"))]
+    print_value(written, as_json=False)
+    if told["final"]:
+        print_verified(told["ledger"])
+        click.echo("the copy is the same: start the service on it")
+    else:
+        click.echo("the service was running: stop it and copy once more")
+
+
 def print_verified(found: dict[str, Any]) -> None:
     """What verifying the ledger found, in sentences."""
     for one in found["companies"]:

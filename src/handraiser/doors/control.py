@@ -43,6 +43,7 @@ class Control:
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path.unlink(missing_ok=True)
         mask = os.umask(0o177)
         try:

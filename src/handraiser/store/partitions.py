@@ -32,6 +32,16 @@ async def make_ahead(database: Database, now: int) -> list[str]:
     return made
 
 
+async def make_since(database: Database, table: str, at: int, now: int) -> None:
+    """Make the partitions of the months from ``at`` to ``now`` (ms UTC) in a database whose default one is empty."""
+    there = set(await _partitions(database, table))
+    while at <= now:
+        name, low, high = next(_months(table, at))
+        if name not in there:
+            await _this_month(database, table, name, low, high)
+        at = _ms(_next(datetime.fromtimestamp(at / 1000, UTC).replace(day=1, hour=0, minute=0, second=0)))
+
+
 async def drop(database: Database, table: str, before: int) -> list[str]:
     """Drop the partitions of ``table`` whose months had ended at ``before`` (ms UTC); their names."""
     gone: list[str] = []
