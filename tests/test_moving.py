@@ -287,8 +287,21 @@ async def test_the_next_copy_writes_what_is_new_or_changed_and_takes_away_what_h
         old.execute("UPDATE controller SET name = 'Tents of old'")
     told = await copied(settings, postgres_url)
     assert written(told, "idempotency") == {"new": 1, "changed": 1, "removed": 1}
-    assert written(told, "click") == {"new": 1, "changed": 0, "removed": 2}, "those of one message go together"
+    assert written(told, "click") == {"new": 0, "changed": 1, "removed": 0}, "what is left of the two"
     assert written(told, "controller") == {"new": 0, "changed": 1, "removed": 0}
+    assert await unlike(settings, postgres_url) == {}
+
+
+async def test_what_may_be_there_once_goes_over_from_one_row_to_another(tmp_path: Path, postgres_url: str):
+    settings = await furnished(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "handraiser.db")) as old, old:
+        rows = [(TENTS, "offers", n, "{}", n == 2, 1, "") for n in (1, 2)]
+        old.executemany("INSERT INTO purpose VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    await copied(settings, postgres_url)
+    with closing(sqlite3.connect(tmp_path / "handraiser.db")) as old, old:
+        old.execute("UPDATE purpose SET live = 0")
+        old.execute("UPDATE purpose SET live = 1 WHERE version = 1")
+    assert written(await copied(settings, postgres_url), "purpose") == {"new": 0, "changed": 2, "removed": 0}
     assert await unlike(settings, postgres_url) == {}
 
 

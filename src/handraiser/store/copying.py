@@ -1,8 +1,9 @@
 """An installation's rows carried over from SQLite to PostgreSQL, whose catalogue says which tables there are.
 
-First what the target has is made what the source has, or taken away where that has gone; then comes what the target
-lacks. So a second time costs reading, and writes what has changed alone. Both go page by page, in the order of each
-table's key, and each page is its own commit: whoever is stopped between two begins anew and loses nothing.
+First what the target has and the source has not, or has otherwise, is taken away; then comes what the target lacks: a
+name that has gone over from one row to another is free by then. So a second time costs reading, and writes what has
+changed alone. Both go page by page, in the order of each table's key, and each page is its own commit: whoever is
+stopped between two begins anew and loses nothing.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Table:
     key: tuple[str, ...]
     unique: bool
     identity: str | None
+    named: bool
+    """Whether other tables refer to it, so that its rows are changed and never taken away."""
 
     def declared(self, names: Sequence[str]) -> str:
         kinds = dict(self.columns)
@@ -79,6 +82,8 @@ async def tables(target: Reads) -> list[Table]:
     found: dict[str, list[Any]] = {}
     for row in await target.fetch(_CATALOGUE):
         found.setdefault(row["name"], []).append(row)
+    references = await target.fetch(_REFERENCES)
+    named = {row["needs"] for row in references}
     kinds = {postgres: kind for kind, (_, postgres) in TYPES.items()}
     made = {}
     for name in found.keys() - LEFT:
@@ -89,11 +94,12 @@ async def tables(target: Reads) -> list[Table]:
             tuple(row["attribute"] for row in keyed) or GROUPS[name],
             bool(keyed),
             next((row["attribute"] for row in found[name] if row["identity"]), None),
+            name in named,
         )
     order: TopologicalSorter[str] = TopologicalSorter()
     for name in sorted(made):
         order.add(name, *(sorted(made.keys() - set(_filled(made))) if name in _filled(made) else ()))
-    for row in await target.fetch(_REFERENCES):
+    for row in references:
         order.add(row["name"], row["needs"])
     # A head tells of leaves and a leaf of an entry: in this order none tells of what came later and is missing.
     order.add("ledger_leaf", "ledger_head")
@@ -152,13 +158,14 @@ async def copy(
     """
     done, seen = Copied(table.name), 0
     async for keys, here, there in _pages(target, source, table):
-        gone = [key for key in keys if key not in there or (not table.unique and here[key] != there[key])]
-        changed = [row for key in keys if key in there and table.unique for row in there[key] if here[key] != [row]]
-        if gone or changed:
+        gone = [key for key in keys if key not in there]
+        unlike = [key for key in keys if key in there and here[key] != there[key]]
+        changed = [row for key in unlike for row in there[key]]
+        if gone or unlike:
             try:
                 async with target.transaction(seconds=SECONDS) as tx:
-                    await _remove(tx, table, gone)
-                    await _change(tx, table, changed)
+                    await _remove(tx, table, gone if table.named else gone + unlike)
+                    await _change(tx, table, changed if table.named else [])
                     await _unmark(tx, filled)
             except RowRefused as error:
                 raise StoreError(f"{table.name}: the target's rows are not this installation's ({error})") from error
@@ -174,12 +181,14 @@ async def copy(
                     await _add(tx, table, fresh)
                     await _unmark(tx, filled)
                 done.new += len(fresh)
-        except RowRefused:
+        except RowRefused as error:
             if final:
-                raise
+                raise StoreError(f"{table.name}: the target does not take a row ({error})") from error
             done.left += len(fresh)
         seen += len(keys)
         moved(seen)
+    if not table.named:
+        done.new = max(done.new - done.changed, 0)
     await _count_on(target, table)
     return done
 
