@@ -7,7 +7,7 @@ import re
 import sqlite3
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 
 from command_line import ROOT, SHOP, Home, fetched, serving, small_templates
 from handraiser.commands import copy_to
+from handraiser.doors.control import ControlFailed
 from handraiser.errors import HandraiserError, StoreError
 from handraiser.moving import Moved
 from handraiser.settings import Settings
@@ -191,6 +192,27 @@ async def empty_database(postgres_server: str) -> str:
     await connection.execute("CREATE DATABASE another_house")
     await connection.close()
     return postgres_server.replace("/postgres?", "/another_house?")
+
+
+async def test_a_service_that_stops_does_not_wait_for_the_copy_and_says_so(
+    tmp_path: Path, postgres_url: str, compiled: Programs
+):
+    settings = settings_for(tmp_path, f"sqlite:///{tmp_path / 'handraiser.db'}")
+    async with AsyncExitStack() as stack:
+        target = await Database.open(postgres_url)
+        stack.push_async_callback(target.close)
+        tx = await stack.enter_async_context(target.transaction())
+        await tx.execute("LOCK TABLE idempotency")  # the copy gets no further
+        async with running(settings, compiled):
+            copying_on = asyncio.create_task(copied(settings, postgres_url))
+            for _ in range(200):
+                if await target.fetch("SELECT 1 FROM pg_locks WHERE NOT granted"):
+                    break
+                await asyncio.sleep(0.05)
+        with pytest.raises(ControlFailed, match="the service is stopping"):
+            await copying_on
+    assert (await copied(settings, postgres_url))["final"]
+    assert await unlike(settings, postgres_url) == {}
 
 
 async def copied(settings: Settings, url: str, moved: Moved = quiet) -> dict[str, Any]:

@@ -79,9 +79,10 @@ async def _followed(
     """A long command of the running service; ``moved`` is told now and then what ``how_far`` answers."""
     asked = asyncio.create_task(control.ask(settings.state_dir, name, arguments, seconds=None))
     while not (await asyncio.wait([asked], timeout=MOVED_SECONDS))[0]:
-        done, total, *where = await control.ask(settings.state_dir, how_far, {})
-        if total:
-            moved(done, total, *where)
+        with suppress(control.ControlFailed):  # a service that ends tells so by its answer
+            done, total, *where = await control.ask(settings.state_dir, how_far, {})
+            if total:
+                moved(done, total, *where)
     found: dict[str, Any] = asked.result()
     return found
 

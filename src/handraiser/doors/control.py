@@ -41,6 +41,7 @@ class Control:
         self._path = state_dir / name
         self._run = run
         self._server: asyncio.Server | None = None
+        self._at_work: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -52,17 +53,27 @@ class Control:
             os.umask(mask)
 
     async def close(self) -> None:
+        """Stop what is at work, which may take hours, and tell its callers."""
         if self._server is not None:
             self._server.close()
+            for task in self._at_work:
+                task.cancel()
+            await asyncio.gather(*self._at_work, return_exceptions=True)
             await self._server.wait_closed()
             self._path.unlink(missing_ok=True)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._at_work.add(task)
+        task.add_done_callback(self._at_work.discard)
         try:
             request = orjson.loads(await asyncio.wait_for(reader.readline(), ANSWER_SECONDS))
             answer: dict[str, Any] = {"result": await self._run(request["command"], request["arguments"])}
         except HandraiserError as error:
             answer = {"error": str(error)}
+        except asyncio.CancelledError:
+            answer = {"error": "the service is stopping and has not finished this"}
         except Exception as error:
             log.error("command failed", exc_info=error)
             answer = {"error": f"the service could not do this ({type(error).__name__}); its log says more"}
@@ -95,9 +106,12 @@ async def ask(
     try:
         writer.write(orjson.dumps({"command": command, "arguments": arguments}) + b"\n")
         await writer.drain()
-        answer = orjson.loads(await asyncio.wait_for(reader.readline(), seconds))
+        line = await asyncio.wait_for(reader.readline(), seconds)
     finally:
         writer.close()
+    if not line:
+        raise ControlFailed("the service ended before it answered")
+    answer = orjson.loads(line)
     if "error" in answer:
         raise ControlFailed(answer["error"])
     return answer["result"]
