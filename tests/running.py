@@ -156,6 +156,7 @@ def settings_for(folder: Path, database_url: str, **given: Any) -> Settings:
         "database_url": database_url,
         "listen": f"127.0.0.1:{port}",
         "enrich_seconds": 20.0,
+        "store_seconds": 10.0,  # the tests' machine may be busy
         **SECRETS,
     }
     return load({}, **(base | given))
