@@ -33,6 +33,9 @@ LONGEST = 600.0
 COMPUTING = 60.0
 """Seconds that one experiment's results may take: a hundred segments of eight arms under changing weights need ten."""
 
+COUNTING = 30.0
+"""Seconds that one transaction of counting may take: on a busy disk more than an email may."""
+
 BATCH = 500
 """Most exposures, and most ledger entries, of one transaction; while it runs no other write begins on SQLite."""
 
@@ -122,7 +125,8 @@ class Results:
     async def catch_up(self, batch: int = BATCH) -> None:
         """Count what happened since the last time; raises :class:`Busy` where another replica is at it."""
         for controller_id in await tallies.companies(self._database):
-            while await self._lease.alone(partial(tallies.catch_up, controller_id=controller_id, limit=batch)):
+            count = partial(tallies.catch_up, controller_id=controller_id, limit=batch)
+            while await self._lease.alone(count, COUNTING):
                 pass
 
     async def compute(self) -> None:
